@@ -1,0 +1,20 @@
+"""jemlib: joint-embedding self-supervised learning, small enough to read and tested enough to trust.
+
+Modules, from the bottom up (each imports only from those before it):
+
+    validate   argument checks and their error messages
+    losses     the objectives, pure functions of tensors
+    data       images in memory: generated motifs, CIFAR-10, a folder
+    views      augmentations, per sample and batched
+    nets       backbones and heads
+    methods    the modules a method owns and its one training step
+    train      the visible loop
+    evaluate   kNN and linear probe, with their protocol
+    diagnose   collapse diagnostics
+    plots      pictures
+    widgets    sliders over the pictures
+    course     exercises, checks, claims, the notebook builder
+    cli        the `jem` command
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,115 @@
+"""Argument checks: every error names the argument, what was given, and what is expected."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+import torch
+from torch import Tensor
+
+
+def describe(value: object) -> str:
+    """A short description of a value for an error message: its shape and type rather than its contents."""
+    if isinstance(value, Tensor):
+        return f"a {str(value.dtype).removeprefix('torch.')} tensor of shape {tuple(value.shape)}"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}... ({type(value).__name__})"
+
+
+def choice(name: str, value: object, known: Iterable[str]) -> str:
+    """Return `value` when it is one of `known`; otherwise say which names are known and which is nearest."""
+    known = list(known)
+    if value in known:
+        return str(value)
+    near = get_close_matches(str(value), known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}; got {value!r}.{hint}")
+
+
+def number(
+    name: str,
+    value: float,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    at_most: float | None = None,
+) -> None:
+    """Check that a number is finite and inside its range."""
+    bounds = [(above, ">"), (at_least, ">="), (at_most, "<=")]
+    wanted = " and ".join(f"{sign} {bound:g}" for bound, sign in bounds if bound is not None)
+    message = f"{name} must be a finite number{' ' if wanted else ''}{wanted}; got {value!r}."
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(message)
+    inside = math.isfinite(value) and (above is None or value > above)
+    inside = inside and (at_least is None or value >= at_least) and (at_most is None or value <= at_most)
+    if not inside:
+        raise ValueError(message)
+
+
+def integer(name: str, value: int, *, at_least: int) -> None:
+    """Check that a count is a whole number that is large enough."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number >= {at_least}; got {value!r}.")
+    if value < at_least:
+        raise ValueError(f"{name} must be >= {at_least}; got {value}.")
+
+
+def embeddings(name: str, z: Tensor, *, min_samples: int = 2) -> Tensor:
+    """Check that `z` is a finite floating-point `(N, D)` tensor with enough samples; return it in float32 or float64.
+
+    bf16 and fp16 come back as float32, because batch statistics and log-sum-exps lose too much in 16 bits.
+    The finiteness check is one reduction; it is left out while torch.compile traces.
+    """
+    if not isinstance(z, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor of shape (N, D); got {type(z).__name__}.")
+    if z.ndim != 2:
+        raise ValueError(
+            f"{name} must have shape (N, D): N samples, D dimensions; got shape {tuple(z.shape)}."
+        )
+    if not z.is_floating_point():
+        raise TypeError(f"{name} must be floating point; got {describe(z)}.")
+    if z.shape[0] < min_samples or z.shape[1] < 1:
+        raise ValueError(
+            f"{name} needs at least {min_samples} samples and 1 dimension (N >= {min_samples}, D >= 1); "
+            f"got shape {tuple(z.shape)}."
+        )
+    z = z if z.dtype == torch.float64 else z.float()
+    finite(name, z)
+    return z
+
+
+def paired(
+    name_a: str, z_a: Tensor, name_b: str, z_b: Tensor, *, min_samples: int = 2
+) -> tuple[Tensor, Tensor]:
+    """Check two views of one batch: each as `embeddings` does, with one shape, one dtype, one device."""
+    z_a = embeddings(name_a, z_a, min_samples=min_samples)
+    z_b = embeddings(name_b, z_b, min_samples=min_samples)
+    if z_a.shape != z_b.shape:
+        raise ValueError(
+            f"{name_a} and {name_b} must have the same shape (row i of both is the same image); "
+            f"got {tuple(z_a.shape)} and {tuple(z_b.shape)}."
+        )
+    if z_a.device != z_b.device:
+        raise ValueError(f"{name_a} and {name_b} must be on one device; got {z_a.device} and {z_b.device}.")
+    dtype = torch.promote_types(z_a.dtype, z_b.dtype)
+    return z_a.to(dtype), z_b.to(dtype)
+
+
+def finite(name: str, values: Tensor) -> None:
+    """Raise if a tensor holds NaN or infinity, saying how many and where the first one is."""
+    if torch.compiler.is_compiling():
+        return
+    with torch.no_grad():
+        # A sum is the cheapest test: NaN and infinity survive it. Only when it fails are the entries looked at.
+        if torch.isfinite(values.sum()):
+            return
+        bad = ~torch.isfinite(values)
+        count = int(bad.sum())
+        if count == 0:  # finite entries whose sum overflows
+            return
+        first = tuple(int(i) for i in bad.nonzero()[0])
+    raise ValueError(
+        f"{name} must be finite; got {count} NaN or infinite entries of {values.numel()}, the first at index {first}."
+    )
