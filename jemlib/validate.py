@@ -65,9 +65,7 @@ def embeddings(name: str, z: Tensor, *, min_samples: int = 2) -> Tensor:
     if not isinstance(z, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor of shape (N, D); got {type(z).__name__}.")
     if z.ndim != 2:
-        raise ValueError(
-            f"{name} must have shape (N, D): N samples, D dimensions; got shape {tuple(z.shape)}."
-        )
+        raise ValueError(f"{name} must have shape (N, D): N samples, D dimensions; got shape {tuple(z.shape)}.")
     if not z.is_floating_point():
         raise TypeError(f"{name} must be floating point; got {describe(z)}.")
     if z.shape[0] < min_samples or z.shape[1] < 1:
@@ -80,9 +78,7 @@ def embeddings(name: str, z: Tensor, *, min_samples: int = 2) -> Tensor:
     return z
 
 
-def paired(
-    name_a: str, z_a: Tensor, name_b: str, z_b: Tensor, *, min_samples: int = 2
-) -> tuple[Tensor, Tensor]:
+def paired(name_a: str, z_a: Tensor, name_b: str, z_b: Tensor, *, min_samples: int = 2) -> tuple[Tensor, Tensor]:
     """Check two views of one batch: each as `embeddings` does, with one shape, one dtype, one device."""
     z_a = embeddings(name_a, z_a, min_samples=min_samples)
     z_b = embeddings(name_b, z_b, min_samples=min_samples)
