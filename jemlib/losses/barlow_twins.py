@@ -69,6 +69,16 @@ def cross_correlation(z_a: Tensor, z_b: Tensor, eps: float = 1e-5) -> Tensor:
     return standardize(z_a, eps).T @ standardize(z_b, eps) / z_a.shape[0]
 
 
+def invariance_term(c: Tensor) -> Tensor:
+    """`sum_i (1 - C_ii)^2`, in [0, 4D], for a cross-correlation matrix `(D, D)`."""
+    return (1 - c.diagonal()).square().sum()
+
+
+def redundancy_term(c: Tensor) -> Tensor:
+    """`sum_i sum_{j != i} C_ij^2`, in [0, D(D-1)], for a cross-correlation matrix `(D, D)`."""
+    return off_diagonal(c).square().sum()
+
+
 @full_precision
 def barlow_twins(z_a: Tensor, z_b: Tensor, lambd: float = 5e-3, *, eps: float = 1e-5) -> BarlowTwinsLoss:
     """Barlow Twins: correlate each dimension with itself across views, and with no other dimension.
@@ -94,8 +104,38 @@ def barlow_twins(z_a: Tensor, z_b: Tensor, lambd: float = 5e-3, *, eps: float = 
     """
     validate.number("lambd", lambd, at_least=0)
     c = cross_correlation(z_a, z_b, eps)
-    # invariance = sum_i (1 - C_ii)^2
-    invariance = (1 - c.diagonal()).square().sum()
-    # redundancy = sum_i sum_{j != i} C_ij^2
-    redundancy = off_diagonal(c).square().sum()
+    invariance, redundancy = invariance_term(c), redundancy_term(c)
+    # L = sum_i (1 - C_ii)^2 + lambd sum_{i != j} C_ij^2
     return BarlowTwinsLoss(invariance + lambd * redundancy, invariance, redundancy)
+
+
+@full_precision
+def barlow_twins_gradient(z_a: Tensor, z_b: Tensor, lambd: float = 5e-3) -> Tensor:
+    """The gradient of `barlow_twins(z_a, z_b, lambd, eps=0).total` with respect to `z_a`, in closed form.
+
+    Two identities hold for each dimension j, because standardising removes shift and scale:
+    `sum_b g_bj = 0` and `sum_b (z_bj - mean_j) g_bj = 0`.
+
+    Args:
+        z_a: `(N, D)` embeddings of view A, N >= 2; no dimension may be constant.
+        z_b: `(N, D)` embeddings of view B.
+        lambd: weight of the redundancy term, >= 0.
+
+    Returns:
+        `(N, D)`, in units of 1 / z_a: ten times smaller embeddings have a ten times larger gradient.
+
+    Raises:
+        TypeError, ValueError: as `cross_correlation` with eps = 0.
+
+    Source: derived in lesson 02; checked against automatic differentiation in the tests.
+    """
+    z_a, z_b = validate.paired("z_a", z_a, "z_b", z_b)
+    validate.number("lambd", lambd, at_least=0)
+    a, b = standardize(z_a, eps=0), standardize(z_b, eps=0)
+    c = a.T @ b / z_a.shape[0]
+    # G = dL/dC = 2 lambd offdiag(C) - 2 diag(1 - C_ii)
+    g_c = 2 * lambd * off_diagonal(c) - 2 * torch.diag(1 - c.diagonal())
+    # dL/da = b G^T / N
+    g_a = b @ g_c.T / z_a.shape[0]
+    # dL/dz_bj = [ g_bj - mean_b g_bj - a_bj mean_b(a_bj g_bj) ] / sigma_j
+    return (g_a - g_a.mean(dim=0) - a * (a * g_a).mean(dim=0)) / z_a.std(dim=0, correction=0)
