@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from difflib import get_close_matches
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -40,7 +41,7 @@ def number(
     bounds = [(above, ">"), (at_least, ">="), (at_most, "<=")]
     wanted = " and ".join(f"{sign} {bound:g}" for bound, sign in bounds if bound is not None)
     message = f"{name} must be a finite number{' ' if wanted else ''}{wanted}; got {value!r}."
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, Real):  # Real: NumPy's scalars are numbers too
         raise TypeError(message)
     inside = math.isfinite(value) and (above is None or value > above)
     inside = inside and (at_least is None or value >= at_least) and (at_most is None or value <= at_most)
@@ -50,7 +51,7 @@ def number(
 
 def integer(name: str, value: int, *, at_least: int) -> None:
     """Check that a count is a whole number that is large enough."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be a whole number >= {at_least}; got {value!r}.")
     if value < at_least:
         raise ValueError(f"{name} must be >= {at_least}; got {value}.")
@@ -95,7 +96,7 @@ def paired(name_a: str, z_a: Tensor, name_b: str, z_b: Tensor, *, min_samples: i
 
 def finite(name: str, values: Tensor) -> None:
     """Raise if a tensor holds NaN or infinity, saying how many and where the first one is."""
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or values.is_meta:  # no values to look at
         return
     with torch.no_grad():
         # A sum is the cheapest test: NaN and infinity survive it. Only when it fails are the entries looked at.

@@ -33,11 +33,13 @@ def standardize(z: Tensor, eps: float = 1e-5) -> Tensor:
     centred = z - z.mean(dim=0)
     # sigma_i^2 = (1/N) sum_b (z_bi - mean_i)^2
     variance = centred.square().mean(dim=0)
-    if eps == 0 and not torch.compiler.is_compiling() and bool((variance == 0).any()):
-        constant = (variance == 0).nonzero().flatten().tolist()
-        raise ValueError(
-            f"eps = 0 needs every dimension to vary over the batch; dimensions {constant[:8]} are constant."
-        )
+    if eps == 0 and not torch.compiler.is_compiling():
+        # Not `variance == 0`: the mean of equal numbers may be rounded, and then the variance is tiny, not 0.
+        constant = (z.amax(dim=0) == z.amin(dim=0)).nonzero().flatten().tolist()
+        if constant:
+            raise ValueError(
+                f"eps = 0 needs every dimension to vary over the batch; dimensions {constant[:8]} are constant."
+            )
     return centred / torch.sqrt(variance + eps)
 
 

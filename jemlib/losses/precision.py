@@ -16,14 +16,15 @@ def full_precision(loss: Function) -> Function:
     """Run a loss with autocast off.
 
     Autocast would compute its matrix products in 16 bits even on float32 embeddings; correlations and
-    log-sum-exps need more. The first argument must be a tensor: its device says which autocast to switch off.
+    log-sum-exps need more. The first tensor among the arguments says which device's autocast to switch off.
     """
 
     @wraps(loss)
-    def wrapped(z: Tensor, *args: Any, **kwargs: Any) -> Any:
-        if not isinstance(z, Tensor):  # the loss itself says what is wrong
-            return loss(z, *args, **kwargs)
-        with torch.autocast(z.device.type, enabled=False):
-            return loss(z, *args, **kwargs)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        device = next((value.device for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
+        if device is None:  # the loss itself says what is wrong
+            return loss(*args, **kwargs)
+        with torch.autocast(device.type, enabled=False):
+            return loss(*args, **kwargs)
 
     return wrapped  # type: ignore[return-value]  # wraps() keeps the signature; the type checker cannot see it

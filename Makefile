@@ -1,0 +1,71 @@
+# Two commands do everything: `make lab` opens the course, `make test` checks all of it.
+# A virtual environment is made in .venv when there is none; VENV=path uses another.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+BIN := $(VENV)/bin
+# Longest a single notebook cell may take, in seconds.
+CELL_TIMEOUT := 120
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test install install-dev lint types unit drift notebooks build format clean
+
+help:
+	@echo "make lab          install, then open JupyterLab on lessons/ (ARGS='--no-browser --port=8899' is passed on)"
+	@echo "make test         install, lint, check types, run the tests, check and run every notebook"
+	@echo "make build        write the notebooks anew from solutions/*.py"
+	@echo "make format       format the code"
+	@echo "make clean        remove caches; .venv and runs/ stay"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps make a second call quick: pip runs again only when pyproject.toml has changed.
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,teaching]'
+	touch $@ $(VENV)/.installed
+
+install: $(VENV)/.installed
+
+install-dev: $(VENV)/.installed-dev
+
+lab: install
+	$(BIN)/python -m jupyterlab --notebook-dir=. --ServerApp.preferred_dir=lessons $(ARGS)
+
+test: lint types unit drift notebooks
+
+lint: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install-dev
+	$(BIN)/mypy
+
+unit: install-dev
+	$(BIN)/python -m pytest -q
+
+# Is what is committed what the builder writes?
+drift: install-dev
+	$(BIN)/jem build --check
+
+# Every cell of every notebook, at smoke scale; then count that every cell ran.
+notebooks: install-dev
+	JEMLIB_SCALE=smoke CI=true $(BIN)/python -m pytest -q -p no:cacheprovider --nbval-lax --nbval-current-env \
+		--nbval-cell-timeout=$(CELL_TIMEOUT) --junitxml=$(VENV)/notebooks.xml lessons/*.ipynb solutions/*.ipynb
+	$(BIN)/python tests/check_executed_cells.py $(VENV)/notebooks.xml lessons solutions
+
+build: install-dev
+	$(BIN)/jem build
+
+format: install-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,246 @@
+"""The `jem` command."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="Joint-embedding self-supervised learning: train, compare, evaluate, check, build the course.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+DataOption = Annotated[str | None, typer.Option(help="motifs, cifar10 or folder:PATH. Default: the scale's own.")]
+RootOption = Annotated[str | None, typer.Option(help="Where downloaded data lies.")]
+ScaleOption = Annotated[str | None, typer.Option(help="smoke, cpu or gpu. Default: JEMLIB_SCALE, else the machine's.")]
+SeedOption = Annotated[int, typer.Option(help="Of weights, order and views.")]
+OutOption = Annotated[Path | None, typer.Option(help="Where the files go.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="A setting of the method or the scale, NAME=VALUE; may be repeated."),
+]
+LimitOption = Annotated[int | None, typer.Option(help="Use only this many training images.")]
+
+
+def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
+    """`["lambd=0.01", "widths=256,256"]` -> `{"lambd": 0.01, "widths": (256, 256)}`."""
+    settings: dict[str, Any] = {}
+    for pair in pairs or []:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise ValueError(f"--set must be NAME=VALUE; got {pair!r}.")
+        settings[name] = parse_value(text)
+    return settings
+
+
+def parse_value(text: str) -> Any:
+    """A number, a list of numbers (with commas), or the text itself."""
+    if "," in text:
+        return tuple(parse_value(part) for part in text.split(",") if part)
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
+
+
+def split_settings(name: str | None, pairs: list[str] | None, limit: int | None) -> dict[str, Any]:
+    """Arguments for `experiment.run`: settings of the method under `settings`, those of the scale by name."""
+    from jemlib.methods import known_settings
+
+    settings = parse_settings(pairs)
+    of_method = known_settings(name) if name else {}
+    arguments: dict[str, Any] = {k: v for k, v in settings.items() if k not in of_method}
+    arguments["settings"] = {k: v for k, v in settings.items() if k in of_method}
+    if limit is not None:
+        arguments["limit"] = limit
+    return arguments
+
+
+@app.command()
+def train(
+    method: Annotated[str, typer.Argument(help="simclr, barlow_twins, vicreg")],
+    data: DataOption = None,
+    root: RootOption = None,
+    scale: ScaleOption = None,
+    seed: SeedOption = 0,
+    out: OutOption = None,
+    limit: LimitOption = None,
+    split: Annotated[str, typer.Option(help="Score on validation while you choose, on test to report.")] = "test",
+    settings: SetOption = None,
+) -> None:
+    """Train METHOD, score it, write a run folder. The same command again goes on with a stopped run."""
+    from jemlib.experiment import run
+
+    out = out or Path("runs") / f"{method}-{seed}"
+    arguments = split_settings(method, settings, limit)
+    finished = run(method, data=data, root=root, scale=scale, seed=seed, out=out, split=split, **arguments)
+    if finished.history.interrupted:
+        typer.echo(f"Stopped. {out} holds the checkpoint; the same command goes on from it.")
+        raise typer.Exit(130)
+    show_metrics(finished.metrics, out)
+
+
+def show_metrics(metrics: dict[str, Any], out: Path | None) -> None:
+    """The figures of a run, their protocol, and where the files are."""
+    typer.echo(
+        f"{metrics['method']} on {metrics['data']}/{metrics['split']}: kNN {metrics['knn']:.3f}, "
+        f"linear {metrics['linear']:.3f}, RankMe {metrics['rankme']:.0f} of {metrics['dimensions']}, "
+        f"normalised std {metrics['normalized_std']:.2f}; {metrics['steps']} steps, "
+        f"{metrics['images_seen']:,} images in {metrics['train_seconds']:.0f} s"
+    )
+    typer.echo(f"Protocol: {metrics['protocol']}.")
+    if out is not None:
+        typer.echo(f"Files: {out}")
+
+
+@app.command()
+def evaluate(
+    folder: Annotated[Path, typer.Argument(help="A run folder that `jem train` wrote.", metavar="RUN")],
+    data: Annotated[str | None, typer.Option(help="Data to score on. Default: the run's own.")] = None,
+    root: RootOption = None,
+    split: Annotated[str, typer.Option(help="validation or test")] = "test",
+    limit: LimitOption = None,
+    out: Annotated[Path | None, typer.Option(help="Also draw the diagnosis panel into this file.")] = None,
+) -> None:
+    """Score the weights of RUN again: kNN, linear probe and the collapse diagnostics."""
+    from jemlib import experiment, plots
+    from jemlib.data import load
+
+    method, metrics = experiment.restore(folder)
+    source = data or metrics["data"]
+    scale = experiment.scale_of(metrics)
+    limit = limit if limit is not None else scale.limit
+    train_images = load(source, "train", root=root, limit=limit)
+    scored = experiment.load_scored(source, split, root, scale)
+    metrics |= experiment.score(method, train_images, scored)
+    show_metrics(metrics, None)
+    if out is not None:
+        z = experiment.embeddings(method, scored)
+        plots.diagnose(z, title=f"{metrics['method']}: embeddings of {metrics['data']}/{split}").savefig(out, dpi=150)
+        typer.echo(f"Panel: {out}")
+
+
+@app.command()
+def compare(
+    methods: Annotated[list[str] | None, typer.Argument(help="Methods; none: all.")] = None,
+    data: DataOption = None,
+    root: RootOption = None,
+    scale: ScaleOption = None,
+    seeds: Annotated[int, typer.Option(help="Runs of each method.")] = 3,
+    out: OutOption = None,
+    limit: LimitOption = None,
+    supervised: Annotated[bool, typer.Option(help="Train the supervised row too.")] = True,
+    settings: SetOption = None,
+) -> None:
+    """Train several METHODS under one budget and protocol; a table, a plot, a JSON record."""
+    from jemlib import plots
+    from jemlib.experiment import compare as run_all
+    from jemlib.experiment import markdown_table
+    from jemlib.methods import METHODS
+
+    out = out or Path("runs") / "compare"
+    arguments = split_settings(None, settings, limit)
+    arguments.pop("settings")
+    table = run_all(
+        methods or list(METHODS),
+        data=data,
+        root=root,
+        scale=scale,
+        seeds=seeds,
+        out=out,
+        supervised=supervised,
+        **arguments,
+    )
+    plots.comparison(table).savefig(out / "compare.png", dpi=150)
+    typer.echo(markdown_table(table))
+    typer.echo(f"Protocol: {table['protocol']}.")
+    typer.echo(f"Files: {out / 'compare.json'}, {out / 'compare.md'}, {out / 'compare.png'}")
+
+
+@app.command()
+def claims(
+    ids: Annotated[list[str] | None, typer.Argument(help="Claims; none: all.")] = None,
+    seeds: Annotated[int, typer.Option(help="Seeds of each claim.")] = 3,
+    scale: ScaleOption = None,
+    out: Annotated[Path, typer.Option(help="The record.")] = Path("results/claims.json"),
+) -> None:
+    """Measure every claim of the lessons over several seeds and write the record."""
+    from jemlib.course.claims import run_claims
+
+    records = run_claims(ids or None, seeds=seeds, scale=scale, out=out)
+    failed = [record["id"] for record in records if record["all_hold"] is False]
+    typer.echo(f"{len(records) - len(failed)} of {len(records)} claims were not contradicted on {seeds} seeds. Record: {out}")
+    if failed:
+        raise ValueError(f"these claims do not hold: {', '.join(failed)}.")
+
+
+@app.command("check-env")
+def check_env() -> None:
+    """One line per requirement: is everything here, and what to do where it is not."""
+    from jemlib.environment import report
+
+    lines = report()
+    for line in lines:
+        typer.echo(str(line))
+    if any(line.ok is False for line in lines):
+        raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    peers: Annotated[bool, typer.Option(help="Also measure lightly, kornia, torchvision.")] = False,
+    seconds: Annotated[float, typer.Option(help="For each thing measured.")] = 10.0,
+    out: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.")] = None,
+) -> None:
+    """How fast this machine trains, in one run."""
+    from jemlib.bench import bench as measure
+    from jemlib.experiment import hardware, versions
+    from jemlib.files import write_json
+
+    figures = measure(peers=peers, seconds=seconds)
+    for name, value in figures["views_per_second"].items():
+        typer.echo(f"{name:32s} {value:10,.0f} views/s")
+    for name, value in figures["ratios"].items():
+        typer.echo(f"{name:32s} {value:10.2f}")
+    if out is not None:
+        write_json(out, {**figures, "versions": versions(), **hardware()})
+
+
+@app.command()
+def build(
+    names: Annotated[list[str] | None, typer.Argument(help="Lessons such as 02_barlow_twins; none: all.")] = None,
+    check: Annotated[bool, typer.Option(help="Write nothing; fail if a notebook is not up to date.")] = False,
+    execute: Annotated[bool, typer.Option(help="Run the solved notebooks even if unchanged.")] = False,
+    scale: ScaleOption = None,
+) -> None:
+    """Write the notebooks of lessons/ and solutions/ from solutions/*.py."""
+    from jemlib.course.builder import build as build_notebooks
+
+    if scale is not None:
+        import os
+
+        os.environ["JEMLIB_SCALE"] = scale
+    build_notebooks(names or None, check=check, execute=execute or None)
+
+
+def main() -> None:
+    """Run `jem`; an expected error is one line, not a traceback."""
+    try:
+        app()
+    except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError, ImportError) as error:
+        typer.echo(f"jem: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("jem: stopped", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

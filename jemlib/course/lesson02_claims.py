@@ -1,0 +1,102 @@
+"""What lesson 02 claims about Barlow Twins, measured."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from torch import nn
+
+from jemlib.course.claims import Claim, register
+from jemlib.data import load
+from jemlib.diagnose import correlation_offdiagonal, rankme
+from jemlib.evaluate import features, knn
+from jemlib.methods import build
+from jemlib.scales import Scale
+from jemlib.train import fit
+
+LESSON = "02_barlow_twins"
+REMOVALS: dict[str, dict[str, float]] = {
+    "both": {},
+    "no redundancy": {"lambd": 0.0},
+    "no invariance": {"invariance": 0.0},
+}
+
+
+@lru_cache(maxsize=32)
+def measured(seed: int, scale: Scale, removal: str | None, share: int) -> dict[str, float]:
+    """kNN of the backbone, RankMe and rms correlation of the embeddings, on the test images.
+
+    `removal` names an entry of REMOVALS; None leaves the network untrained. The run takes a `share`-th of the steps.
+    Kept, because several claims ask for the same run.
+    """
+    train = load(scale.data, "train", limit=scale.limit)
+    test = load(scale.data, "test", limit=200 if scale.name == "smoke" else None)
+    settings: dict[str, Any] = {**REMOVALS[removal or "both"], "backbone": scale.backbone, "widths": scale.widths}
+    method = build("barlow_twins", seed=seed, **settings)
+    if removal is not None:
+        fit(method, train, scale=scale, seed=seed, steps=max(1, scale.total_steps(len(train)) // share))
+    z = features(nn.Sequential(method.backbone, method.projector), test)
+    bank, queries = features(method.backbone, train), features(method.backbone, test)
+    return {
+        "knn": knn(bank, train.labels, queries, test.labels, k=min(20, len(train))),
+        "rankme": float(rankme(z)),
+        "correlation": float(correlation_offdiagonal(z)),
+    }
+
+
+def pair(column: str, removal: str) -> Any:
+    """A measurement of one column with both terms, and with one removed, at a third of the steps."""
+
+    def measure(seed: int, scale: Scale) -> dict[str, float]:
+        return {
+            "both": measured(seed, scale, "both", 3)[column],
+            "removed": measured(seed, scale, removal, 3)[column],
+        }
+
+    return measure
+
+
+register(
+    Claim(
+        id="barlow_twins.learns",
+        statement="Barlow Twins learns the pattern without labels: its kNN beats the same backbone untrained.",
+        lesson=LESSON,
+        criterion="kNN trained >= kNN untrained + 0.30",
+        measure=lambda seed, scale: {
+            "trained": measured(seed, scale, "both", 1)["knn"],
+            "untrained": measured(seed, scale, None, 1)["knn"],
+        },
+        holds=lambda n: n["trained"] >= n["untrained"] + 0.30,
+    )
+)
+register(
+    Claim(
+        id="barlow_twins.redundancy-prevents-copies",
+        statement="Without the redundancy term the dimensions repeat each other.",
+        lesson=LESSON,
+        criterion="rms correlation without the term >= 2 x with it",
+        measure=pair("correlation", "no redundancy"),
+        holds=lambda n: n["removed"] >= 2 * n["both"],
+    )
+)
+register(
+    Claim(
+        id="barlow_twins.redundancy-keeps-rank",
+        statement="Without the redundancy term the embeddings use fewer directions.",
+        lesson=LESSON,
+        criterion="RankMe without the term <= half of RankMe with it",
+        measure=pair("rankme", "no redundancy"),
+        holds=lambda n: n["removed"] <= 0.5 * n["both"],
+    )
+)
+register(
+    Claim(
+        id="barlow_twins.invariance-carries-the-learning",
+        statement="Without the invariance term the features say much less about the pattern.",
+        lesson=LESSON,
+        criterion="kNN without the term <= kNN with it - 0.20",
+        measure=pair("knn", "no invariance"),
+        holds=lambda n: n["removed"] <= n["both"] - 0.20,
+    )
+)

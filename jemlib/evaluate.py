@@ -1,0 +1,242 @@
+"""kNN and linear probe on frozen features, and the protocol string that goes with each number."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+
+from jemlib import validate
+from jemlib.data import Images
+from jemlib.nets import Backbone, build_backbone
+from jemlib.optim import build_optimizer, learning_rate
+from jemlib.scales import Scale, current_scale
+from jemlib.train import batches, default_device, native_bf16, random_state
+from jemlib.views import make_views, normalize
+
+
+@contextlib.contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode and no gradients inside the block; the mode is put back after it."""
+    was_training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        module.train(was_training)
+
+
+def features(module: nn.Module, images: Images, *, batch_size: int = 500) -> Tensor:
+    """Outputs of a backbone (or of `method.embed`'s modules) for un-augmented images, in evaluation mode.
+
+    Args:
+        module: maps `(N, 3, 32, 32)` to `(N, D)`. It is evaluated on the device of its parameters, in float32.
+        images: any number of images.
+        batch_size: images at a time.
+
+    Returns:
+        `(N, D)` float32, on the CPU.
+    """
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    with evaluating(module):
+        parts = [module(normalize(chunk.to(device))).float().cpu() for chunk in images.pixels.split(batch_size)]
+    return torch.cat(parts)
+
+
+def check_labelled(name: str, values: Tensor, labels: Tensor) -> Tensor:
+    values = validate.embeddings(f"{name}_features", values, min_samples=1)
+    if labels.shape != values.shape[:1]:
+        raise ValueError(
+            f"{name}_labels must have shape ({values.shape[0]},), one for each row of {name}_features; "
+            f"got shape {tuple(labels.shape)}."
+        )
+    return values
+
+
+def knn(
+    train_features: Tensor,
+    train_labels: Tensor,
+    test_features: Tensor,
+    test_labels: Tensor,
+    *,
+    k: int = 20,
+    temperature: float = 0.1,
+) -> float:
+    """Accuracy of the weighted k-nearest-neighbour classifier, a fraction in [0, 1].
+
+    Convention: cosine similarity; each of the k neighbours votes with weight exp(similarity / temperature).
+    Libraries differ in k, temperature, distance and bank: quote `knn_protocol` beside the number.
+
+    Args:
+        train_features, test_features: `(N, D)` and `(M, D)`.
+        train_labels, test_labels: `(N,)` and `(M,)`, whole numbers from 0.
+        k: number of neighbours, 1 <= k <= N.
+        temperature: > 0.
+
+    Raises:
+        TypeError, ValueError: shapes do not agree, features are not finite, or k is out of range.
+
+    Source: Wu et al., 1805.01978, section 3.4.
+    """
+    train_features = F.normalize(check_labelled("train", train_features, train_labels), dim=1)
+    test_features = F.normalize(check_labelled("test", test_features, test_labels), dim=1)
+    validate.integer("k", k, at_least=1)
+    validate.number("temperature", temperature, above=0)
+    if k > len(train_features):
+        raise ValueError(f"k must be <= the number of training images {len(train_features)}; got {k}.")
+    if train_features.shape[1] != test_features.shape[1]:
+        raise ValueError(
+            f"train_features and test_features must have the same D; got {train_features.shape[1]} and "
+            f"{test_features.shape[1]}."
+        )
+    classes = int(max(train_labels.max(), test_labels.max())) + 1
+    correct = 0
+    for chunk, truth in zip(test_features.split(500), test_labels.split(500)):
+        similarity, neighbour = (chunk @ train_features.T).topk(k, dim=1)
+        # vote_c = sum over the k neighbours of class c of exp(sim / T)
+        votes = torch.zeros(len(chunk), classes, dtype=chunk.dtype, device=chunk.device)
+        votes.scatter_add_(1, train_labels[neighbour], (similarity / temperature).exp())
+        correct += int((votes.argmax(dim=1) == truth).sum())
+    return correct / len(test_labels)
+
+
+def linear_probe(
+    train_features: Tensor,
+    train_labels: Tensor,
+    test_features: Tensor,
+    test_labels: Tensor,
+    *,
+    regularization: float = 1.0,
+    max_iterations: int = 200,
+) -> float:
+    """Accuracy of multinomial logistic regression on standardised features, a fraction in [0, 1].
+
+    Convention: offline, on un-augmented images, until convergence, by scikit-learn (L-BFGS). Libraries that
+    train the probe online with augmentation report other numbers.
+
+    Args:
+        train_features, test_features: `(N, D)` and `(M, D)`.
+        train_labels, test_labels: `(N,)` and `(M,)`; at least two classes in the training labels.
+        regularization: scikit-learn's C, the inverse strength of the l2 penalty, > 0.
+        max_iterations: of L-BFGS; stopping there without convergence is normal for large D and is no error.
+
+    Raises:
+        TypeError, ValueError: shapes do not agree, features are not finite, or there is only one class.
+    """
+    train_features = check_labelled("train", train_features, train_labels)
+    test_features = check_labelled("test", test_features, test_labels)
+    if len(train_labels.unique()) < 2:
+        raise ValueError("train_labels must hold at least two classes; got one.")
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=regularization, max_iter=max_iterations))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        probe.fit(train_features.cpu().numpy(), train_labels.cpu().numpy())
+    predicted = probe.predict(test_features.cpu().numpy())
+    return float(np.mean(predicted == test_labels.cpu().numpy()))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """kNN and linear accuracy as fractions of the test images, with the protocol that gave them."""
+
+    knn: float
+    linear: float
+    protocol: str
+
+
+def protocol(train: Images, test: Images, k: int = 20, temperature: float = 0.1) -> str:
+    """The sentence without which a kNN or probe number means little."""
+    return (
+        f"frozen features before the projector, eval mode, float32, un-augmented 32x32 images; fitted on {len(train)} "
+        f"images of {train.name}/{train.split}, scored once on {len(test)} of {test.name}/{test.split}; kNN: "
+        f"k={k}, cosine, weights exp(sim/{temperature:g}); linear: multinomial logistic regression, standardised "
+        "features, C=1, L-BFGS, at most 200 iterations"
+    )
+
+
+def evaluate_features(train_features: Tensor, test_features: Tensor, train: Images, test: Images) -> Evaluation:
+    """kNN and linear probe on features that are already there."""
+    arguments = (train_features, train.labels, test_features, test.labels)
+    k = min(20, len(train))
+    return Evaluation(knn(*arguments, k=k), linear_probe(*arguments), protocol(train, test, k))
+
+
+def evaluate(backbone: nn.Module, train: Images, test: Images) -> Evaluation:
+    """kNN and linear probe of a frozen backbone: fitted on `train`, scored on `test`."""
+    return evaluate_features(features(backbone, train), features(backbone, test), train, test)
+
+
+def baselines(
+    train: Images, test: Images, *, scale: str | Scale | None = None, seed: int = 0, supervised: bool = True
+) -> dict[str, dict[str, Any]]:
+    """The rows without which a result cannot be read: raw pixels, the untrained backbone, supervised training.
+
+    Args:
+        train, test: images of one data set.
+        scale: which backbone, and how long the supervised run is.
+        seed: of the weights and the supervised run.
+        supervised: whether to train the supervised row too; it costs a training run.
+
+    Returns:
+        `{"raw pixels": {...}, "untrained": {...}, "supervised": {...}}`, each with knn, linear, seconds.
+    """
+    scale = scale if isinstance(scale, Scale) else current_scale(scale)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        backbone = build_backbone(scale.backbone).to(default_device())
+    rows: dict[str, dict[str, Any]] = {}
+
+    def add(name: str, started: float, evaluation: Evaluation) -> None:
+        seconds = round(time.perf_counter() - started, 1)
+        rows[name] = {"knn": evaluation.knn, "linear": evaluation.linear, "seconds": seconds}
+
+    started = time.perf_counter()
+    raw = evaluate_features(normalize(train.pixels).flatten(1), normalize(test.pixels).flatten(1), train, test)
+    add("raw pixels", started, raw)
+    started = time.perf_counter()
+    add("untrained", started, evaluate(backbone, train, test))
+    if supervised:
+        started = time.perf_counter()
+        train_supervised(backbone, train, scale, seed)
+        add("supervised", started, evaluate(backbone, train, test))
+    return rows
+
+
+def train_supervised(backbone: Backbone, images: Images, scale: Scale, seed: int) -> nn.Linear:
+    """Train a backbone and a linear classifier with labels, on one SimCLR view an image: the upper row.
+
+    Returns:
+        The classifier; the backbone is trained in place.
+    """
+    device = next(backbone.parameters()).device
+    classifier = nn.Linear(backbone.dim, len(images.class_names)).to(device)
+    model = nn.Sequential(backbone, classifier).to(memory_format=torch.channels_last).train()
+    optimizer = build_optimizer(scale.optimizer, model, scale.learning_rate, scale.weight_decay)
+    generator = torch.Generator(device)
+    pixels, labels = images.pixels.to(device), images.labels.to(device)
+    steps = scale.total_steps(len(images))
+    for step, index in batches(len(images), scale.batch_size, seed, 0, steps):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, steps, scale.warmup, scale.learning_rate)
+        generator.manual_seed(random_state(seed, step))
+        index = index.to(device)
+        views = make_views(pixels[index], "simclr", num_views=1, generator=generator)
+        with torch.autocast(device.type, torch.bfloat16, enabled=native_bf16(device)):
+            logits = model(views[0])
+        optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(logits.float(), labels[index]).backward()
+        optimizer.step()
+    return classifier

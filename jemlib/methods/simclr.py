@@ -1,0 +1,31 @@
+"""SimCLR: NT-Xent between two views (Chen et al., 2002.05709)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from jemlib.losses import ContrastiveLoss, nt_xent
+from jemlib.methods.method import Method
+
+
+class SimCLR(Method):
+    """Backbone, projector, NT-Xent.
+
+    Args:
+        temperature: tau > 0. The CIFAR recipes use 0.2 to 0.5.
+        settings: those of `Method`.
+    """
+
+    name = "simclr"
+
+    def __init__(self, temperature: float = 0.2, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.temperature = temperature
+        self.settings["temperature"] = temperature
+
+    def step(self, views: Tensor) -> ContrastiveLoss:
+        z_a, z_b = self.embed(views[0]), self.embed(views[1])
+        loss: ContrastiveLoss = nt_xent(z_a, z_b, self.temperature)
+        return loss

@@ -1,0 +1,255 @@
+"""Pictures, in one style: legible in print, told apart without colour as well as with it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import cycle
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from jemlib.diagnose import Diagnosis, covariance_spectrum
+from jemlib.diagnose import diagnose as measure
+from jemlib.losses import barlow_twins, cross_correlation
+from jemlib.train import History
+
+# Okabe and Ito's palette: safe for the common kinds of colour blindness; each comes with its own line style.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo")
+DIVERGING = "RdBu_r"
+
+# Any, because matplotlib types the keys as one long list of literals.
+STYLE: Any = {
+    "figure.dpi": 100,
+    "figure.constrained_layout.use": True,
+    "font.size": 11,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "lines.linewidth": 2,
+    "legend.frameon": False,
+    "image.interpolation": "nearest",
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """jemlib's figure style inside the block; the reader's own settings come back after it."""
+    with plt.rc_context(STYLE):
+        yield
+
+
+def line_styles() -> Iterator[dict[str, Any]]:
+    """Endless colours, each with its own line style, so that a grey print still tells lines apart."""
+    for colour, line in cycle(zip(COLOURS, LINES)):
+        yield {"color": colour, "linestyle": line}
+
+
+def to_images(pixels: Tensor) -> np.ndarray:
+    """`(N, 3, H, W)` uint8, or floats in [0, 1], to `(N, H, W, 3)` floats for imshow."""
+    pixels = pixels.detach().cpu()
+    if not pixels.is_floating_point():
+        pixels = pixels.float() / 255
+    array: np.ndarray = pixels.clamp(0, 1).permute(0, 2, 3, 1).numpy()
+    return array
+
+
+def image_grid(rows: Sequence[Tensor], labels: Sequence[str] | None = None, *, size: float = 0.75) -> Figure:
+    """Rows of images, each row `(N, 3, H, W)` (uint8 or floats in [0, 1]), with a label at the left of each."""
+    columns = max(len(row) for row in rows)
+    with style():
+        figure, axes = plt.subplots(
+            len(rows), columns, figsize=(size * columns + (1.4 if labels else 0), size * len(rows)), squeeze=False
+        )
+        for axis in axes.flat:
+            axis.set_axis_off()
+        for i, row in enumerate(rows):
+            for j, image in enumerate(to_images(row)):
+                axes[i, j].imshow(image)
+            if labels:
+                axes[i, 0].text(
+                    -0.15, 0.5, labels[i], transform=axes[i, 0].transAxes, ha="right", va="center", fontsize=10
+                )
+        plt.close(figure)
+    return figure
+
+
+def matrix(
+    values: Tensor, axis: Axes | None = None, *, title: str = "", limit: float = 1.0, colorbar: bool = True
+) -> Axes:
+    """A square matrix as a heat map; blue is negative, white zero, red positive."""
+    with style():
+        axis = axis or plt.subplots(figsize=(3.6, 3.2))[1]
+        image = axis.imshow(values.detach().float().cpu(), cmap=DIVERGING, vmin=-limit, vmax=limit)
+        axis.set(title=title, xlabel="dimension $j$ of B", ylabel="dimension $i$ of A")
+        axis.grid(visible=False)
+        if colorbar:
+            axis.figure.colorbar(image, ax=axis, shrink=0.85)
+    return axis
+
+
+def matrices(values: Sequence[Tensor], titles: Sequence[str], *, limit: float = 1.0) -> Figure:
+    """Several matrices beside each other on one colour scale."""
+    with style():
+        figure, axes = plt.subplots(1, len(values), figsize=(2.6 * len(values) + 0.6, 2.9), squeeze=False)
+        for axis, value, title in zip(axes[0], values, titles):
+            matrix(value, axis, title=title, limit=limit, colorbar=False)
+        for axis in axes[0, 1:]:
+            axis.set_ylabel("")
+        figure.colorbar(axes[0, -1].images[0], ax=axes[0], shrink=0.8)
+        plt.close(figure)
+    return figure
+
+
+def curves(histories: History | dict[str, History], terms: Sequence[str] | None = None) -> Figure:
+    """Loss terms over the steps, one panel a term; several histories are told apart by colour and line style."""
+    named = {"": histories} if isinstance(histories, History) else histories
+    if not named or not all(h.rows for h in named.values()):
+        raise ValueError("histories must hold at least one logged row each; train first.")
+    terms = list(terms or next(iter(named.values())).terms)
+    with style():
+        figure, axes = plt.subplots(1, len(terms), figsize=(3.3 * len(terms), 2.7), squeeze=False)
+        for axis, term in zip(axes[0], terms):
+            for look, (name, history) in zip(line_styles(), named.items()):
+                axis.plot(history["step"], history[term], label=name, **look)
+            axis.set(title=term, xlabel="step")
+        if len(named) > 1:
+            axes[0, 0].legend(fontsize=9)
+        plt.close(figure)
+    return figure
+
+
+def spectrum(z: Tensor | dict[str, Tensor], axis: Axes | None = None) -> Axes:
+    """Eigenvalues of the covariance of embeddings `(N, D)`, largest first, on a logarithmic axis."""
+    named = {"": z} if isinstance(z, Tensor) else z
+    with style():
+        axis = axis or plt.subplots(figsize=(4.2, 2.9))[1]
+        for look, (name, values) in zip(line_styles(), named.items()):
+            eigenvalues = covariance_spectrum(values).cpu().numpy()
+            floor = max(eigenvalues[0], 1e-30) * 1e-8
+            axis.semilogy(np.arange(1, len(eigenvalues) + 1), np.maximum(eigenvalues, floor), label=name, **look)
+        axis.set(title="covariance spectrum", xlabel="rank of the eigenvalue", ylabel="eigenvalue")
+        if len(named) > 1:
+            axis.legend(fontsize=9)
+    return axis
+
+
+def diagnose(z: Tensor, z_b: Tensor | None = None, *, title: str = "") -> Figure:
+    """The diagnosis panel of embeddings `(N, D)`: spectrum, spread of each dimension, correlations, numbers.
+
+    Args:
+        z: embeddings of one view.
+        z_b: embeddings of the other view of the same images; without it alignment is not measured.
+        title: of the figure.
+    """
+    diagnosis = measure(z, z_b)
+    z = z.detach().float().cpu()
+    with style():
+        figure, axes = plt.subplots(1, 4, figsize=(13, 3.2), gridspec_kw={"width_ratios": [1, 1, 1, 1.15]})
+        spectrum(z, axes[0])
+        axes[1].hist(z.std(dim=0).numpy(), bins=30, color=COLOURS[0])
+        axes[1].set(title="spread of the dimensions", xlabel="standard deviation over the batch", ylabel="dimensions")
+        shown = min(z.shape[1], 64)
+        correlation = torch.corrcoef(z.T).nan_to_num(0.0)[:shown, :shown]
+        image = axes[2].imshow(correlation, cmap=DIVERGING, vmin=-1, vmax=1)
+        axes[2].set(title=f"correlation of {shown} dimensions", xlabel="dimension", ylabel="dimension")
+        axes[2].grid(visible=False)
+        figure.colorbar(image, ax=axes[2], shrink=0.85)
+        axes[3].set_axis_off()
+        axes[3].text(0, 1, panel_text(diagnosis), va="top", family="monospace", fontsize=8.5)
+        if title:
+            figure.suptitle(title)
+        plt.close(figure)
+    return figure
+
+
+def panel_text(diagnosis: Diagnosis) -> str:
+    """The numbers of a diagnosis as short aligned lines, with the verdict under them."""
+    most = min(diagnosis.samples, diagnosis.dimensions)
+    lines = [
+        f"{diagnosis.samples} embeddings, D = {diagnosis.dimensions}",
+        f"normalised std      {diagnosis.normalized_std:8.3f}",
+        f"directional spread  {diagnosis.directional_spread:8.3f}",
+        f"RankMe              {diagnosis.rankme:8.1f} of {most}",
+        f"participation ratio {diagnosis.participation_ratio:8.1f} of {most}",
+        f"rms correlation     {diagnosis.correlation:8.3f}",
+        f"uniformity          {diagnosis.uniformity:8.3f}",
+    ]
+    if diagnosis.alignment is not None:
+        lines.append(f"alignment           {diagnosis.alignment:8.3f}")
+    return "\n".join([*lines, "", *textwrap.wrap(diagnosis.verdict, 38)])
+
+
+def comparison(table: dict[str, Any], column: str = "knn") -> Figure:
+    """Bars of one column of `experiment.compare`, with the spread over seeds and the baselines as lines."""
+    label = {"knn": "kNN accuracy", "linear": "linear probe accuracy"}.get(column, column)
+    rows = table["rows"]
+    with style():
+        figure, axis = plt.subplots(figsize=(1.3 * len(rows) + 3.4, 3.2))
+        for i, row in enumerate(rows):
+            bar: Any = {"color": COLOURS[i % len(COLOURS)], "hatch": HATCHES[i % len(HATCHES)], "edgecolor": "white"}
+            axis.bar(i, row[column]["mean"], yerr=row[column]["spread"] / 2, capsize=4, width=0.65, **bar)
+            axis.text(i, 0.02, f"{row[column]['mean']:.2f}", ha="center", color="white", fontweight="bold")
+        for look, (name, baseline) in zip(line_styles(), table["baselines"].items()):
+            if column in baseline:
+                axis.axhline(baseline[column], linewidth=1.2, **look)
+                axis.text(len(rows) - 0.35, baseline[column], f" {name}", va="center", fontsize=9)
+        axis.set_xticks(range(len(rows)), [row["method"] for row in rows])
+        axis.set(ylabel=label, title=f"{table['data']}, scale {table['scale']}, {table['seeds']} seeds")
+        axis.set_xlim(-0.6, len(rows) + 0.4)
+        axis.grid(visible=False, axis="x")
+        plt.close(figure)
+    return figure
+
+
+def barlow_twins_budget(
+    lambd: float = 0.004, batch_size: int = 128, dimensions: int = 128, noise: float = 0.3, seed: int = 0
+) -> Figure:
+    """What the Barlow Twins loss of embeddings without any structure is made of.
+
+    View A is Gaussian, independent over samples and dimensions; view B is A plus noise. Left: the correlations.
+    Middle: the off-diagonal ones against chance, a Gaussian of variance 1/N. Right: both terms, beside the floor
+    lambda (D^2/(N-1) - D) under the redundancy of identical views where D > N - 1.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    z_a = torch.randn(batch_size, dimensions, generator=generator)
+    z_b = z_a + noise * torch.randn(batch_size, dimensions, generator=generator)
+    loss = barlow_twins(z_a, z_b, lambd)
+    c = cross_correlation(z_a, z_b)
+    entries = c[~torch.eye(dimensions, dtype=torch.bool)].numpy()
+    floor = lambd * max(0.0, dimensions**2 / (batch_size - 1) - dimensions)
+    with style():
+        figure, axes = plt.subplots(1, 3, figsize=(11, 3.2))
+        shown = min(dimensions, 64)
+        matrix(c[:shown, :shown], axes[0], title=f"C, {shown} of {dimensions} dimensions")
+        edge = 4.5 / np.sqrt(batch_size)
+        axes[1].hist(entries, bins=np.linspace(-edge, edge, 41), density=True, color=COLOURS[5], label="measured")
+        x = np.linspace(-edge, edge, 200)
+        chance = np.exp(-(x**2) * batch_size / 2) * np.sqrt(batch_size / (2 * np.pi))
+        axes[1].plot(x, chance, color=COLOURS[6], linestyle="--", label="chance: variance 1/N")
+        axes[1].set(title="off-diagonal entries", xlabel="$C_{ij}$", ylabel="density")
+        axes[1].set_ylim(top=1.35 * chance.max())
+        axes[1].legend(fontsize=9, loc="upper left")
+        bars = {
+            "invariance": float(loss.invariance),
+            "λ ·\nredundancy": lambd * float(loss.redundancy),
+            "its floor": floor,
+        }
+        for i, value in enumerate(bars.values()):
+            axes[2].bar(i, value, color=COLOURS[i], hatch=HATCHES[i], edgecolor="white", width=0.6)
+            axes[2].text(i, value, f"{value:.3g}", ha="center", va="bottom")
+        axes[2].set_xticks(range(len(bars)), list(bars))
+        axes[2].set(title=f"loss {float(loss.total):.3g}", ylabel="contribution")
+        axes[2].margins(y=0.15)
+        plt.close(figure)
+    return figure

@@ -1,0 +1,75 @@
+"""How large a run is: smoke, cpu, gpu. One code path; only these numbers differ."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from jemlib import validate
+from jemlib.optim import OPTIMIZERS
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large a run is. One code path for all: only these numbers differ."""
+
+    name: str
+    backbone: str  # for `methods.build`
+    widths: tuple[int, ...]  # of the projector, for `methods.build`
+    data: str  # what `jemlib.data.load` gets when no other data is asked for
+    limit: int | None  # training images; None: all of them
+    batch_size: int
+    steps: int | None  # optimiser steps; None: `epochs` decides
+    epochs: int | None
+    warmup: int  # steps of linear warm-up
+    optimizer: str
+    learning_rate: float  # peak
+    weight_decay: float
+    precision: str = "auto"  # "auto": bf16 where the processor computes in it; "float32"; "bf16"
+
+    def total_steps(self, num_images: int) -> int:
+        """Optimiser steps for a data set of this size; a last batch that is not full is left out."""
+        if self.steps is not None:
+            return self.steps
+        return (self.epochs or 1) * (num_images // self.batch_size)
+
+
+SCALES = {
+    # Seconds: for tests, and for notebooks in CI. Shows that everything runs; its figures mean nothing.
+    "smoke": Scale("smoke", "conv_small", (64, 64), "motifs", 512, 64, 8, None, 2, "adamw", 4e-3, 1e-4),
+    # At most a minute on two cores.
+    "cpu": Scale("cpu", "conv_small", (256, 256), "motifs", None, 256, 700, None, 50, "adamw", 4e-3, 1e-4),
+    # CIFAR-10 on one GPU.
+    "gpu": Scale("gpu", "resnet18", (2048, 2048), "cifar10", None, 512, None, 200, 500, "sgd", 0.12, 5e-4),
+}
+
+
+def current_scale(name: str | None = None) -> Scale:
+    """The scale by name; without one JEMLIB_SCALE decides, and without that `gpu` on a GPU machine, else `cpu`."""
+    name = name or os.environ.get("JEMLIB_SCALE") or ("gpu" if torch.cuda.is_available() else "cpu")
+    return SCALES[validate.choice("scale", name, SCALES)]
+
+
+def adjusted_scale(scale: str | Scale | None, **overrides: Any) -> Scale:
+    """A scale with some of its numbers replaced; an unknown or impossible one is an error."""
+    base = scale if isinstance(scale, Scale) else current_scale(scale)
+    known = [f.name for f in dataclasses.fields(Scale)]
+    for name in overrides:
+        validate.choice("setting of the scale", name, known)
+    if overrides.get("epochs") is not None:
+        overrides.setdefault("steps", None)  # epochs were asked for: they decide
+    adjusted = dataclasses.replace(base, **overrides)
+    validate.integer("batch_size", adjusted.batch_size, at_least=2)
+    for name in ("steps", "epochs"):
+        if getattr(adjusted, name) is not None:
+            validate.integer(name, getattr(adjusted, name), at_least=1)
+    validate.integer("warmup", adjusted.warmup, at_least=0)
+    validate.number("learning_rate", adjusted.learning_rate, above=0)
+    validate.number("weight_decay", adjusted.weight_decay, at_least=0)
+    validate.choice("optimizer", adjusted.optimizer, OPTIMIZERS)
+    validate.choice("precision", adjusted.precision, ("auto", "bf16", "float32"))
+    return adjusted

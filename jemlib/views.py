@@ -1,0 +1,540 @@
+"""Views of a batch of images: random crops and colours, every sample with its own parameters.
+
+A view is made in the order that the papers use: crop, resize and flip; jitter of the colours; grey; blur; solarise;
+normalise. The parameters are drawn for the whole batch at once and every operation takes one value per sample, so
+that nothing loops over images and everything stays on the device of the pixels.
+
+Two things make it quick on a processor. A crop, its resize and its flip are one linear map per axis, hence two
+batched matrix products. And the colours are worked out in place on a few dozen images at a time, which stay in the
+cache of the processor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, overload
+
+import torch
+from torch import Tensor
+
+from jemlib import validate
+
+SIZE = 32  # pixels; the side of every view
+# Mean and standard deviation of the CIFAR-10 training pixels, per channel, on the scale [0, 1].
+MEAN = (0.4914, 0.4822, 0.4465)
+STD = (0.2470, 0.2435, 0.2616)
+# The weights of red, green and blue in the brightness that the eye sees (ITU-R BT.601, as torchvision rounds them).
+LUMA = (0.2989, 0.587, 0.114)
+CROP_TRIES = 10  # as torchvision's RandomResizedCrop
+# Images worked on together on a processor: 128 x 3 x 32 x 32 floats are 1.6 MB, what the caches of two cores hold.
+CHUNK = 128
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one view is drawn. Probabilities are per sample, in [0, 1].
+
+    Attributes:
+        crop_scale: smallest and largest area of the crop, as fractions of the image in (0, 1]; None keeps the image.
+        crop_ratio: smallest and largest width / height of the crop; the logarithm is uniform between them.
+        flip: probability of a horizontal flip.
+        jitter: strengths (brightness, contrast, saturation, hue). A strength s draws a factor from
+            [max(0, 1 - s), 1 + s], the hue a shift from [-s, s] turns with s <= 0.5.
+        jitter_probability: probability that a sample is jittered at all.
+        grey: probability of losing the colours.
+        blur: probability of a blur.
+        blur_sigma: smallest and largest width of the blur, in pixels of the view, > 0.
+        solarize: probability of inverting every value >= 0.5.
+
+    Raises:
+        TypeError, ValueError: a value has the wrong type or lies outside its range.
+    """
+
+    crop_scale: tuple[float, float] | None = (0.08, 1.0)
+    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    flip: float = 0.5
+    jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.4, 0.1)
+    jitter_probability: float = 0.8
+    grey: float = 0.2
+    blur: float = 0.0
+    blur_sigma: tuple[float, float] = (0.1, 2.0)
+    solarize: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "jitter_probability", "grey", "blur", "solarize"):
+            validate.number(name, getattr(self, name), at_least=0, at_most=1)
+        if self.crop_scale is not None:
+            _check_range("crop_scale", self.crop_scale, at_most=1)
+        _check_range("crop_ratio", self.crop_ratio)
+        _check_range("blur_sigma", self.blur_sigma)
+        if not isinstance(self.jitter, tuple) or len(self.jitter) != 4:
+            raise TypeError(f"jitter must be a tuple (brightness, contrast, saturation, hue); got {self.jitter!r}.")
+        for name, strength in zip(("brightness", "contrast", "saturation", "hue"), self.jitter):
+            validate.number(f"jitter, {name},", strength, at_least=0, at_most=0.5 if name == "hue" else None)
+
+    @property
+    def jitters(self) -> bool:
+        """Whether any sample can have its colours changed by the jitter."""
+        return self.jitter_probability > 0 and any(self.jitter)
+
+
+def _check_range(name: str, value: object, at_most: float | None = None) -> None:
+    """Check a pair 0 < low <= high."""
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise TypeError(f"{name} must be a tuple (low, high); got {value!r}.")
+    for bound in value:
+        validate.number(f"{name}, each bound,", bound, above=0, at_most=at_most)
+    if value[0] > value[1]:
+        raise ValueError(f"{name} must be (low, high) with low <= high; got {value!r}.")
+
+
+# The papers' recipes as their CIFAR versions have them. All leave out the blur, which the papers use at 224 pixels: at
+# 32 pixels it removes most of what there is to see (SimCLR, 2002.05709, appendix B.9, leaves it out too).
+_SIMCLR = Recipe()  # B.9: strength 0.5, that is half of (0.8, 0.8, 0.8, 0.2)
+# BYOL (2006.07733, appendix B): weaker saturation; only the second view is solarised. Barlow Twins uses the same.
+_BYOL = Recipe(jitter=(0.4, 0.4, 0.2, 0.1))
+# VICReg (2105.04906, appendix C) solarises both views alike; crops from 0.2 on are the CIFAR recipe of solo-learn.
+_VICREG = replace(_BYOL, crop_scale=(0.2, 1.0), solarize=0.1)
+# DINO (2104.14294) has BYOL's colours. Its global crops of 0.4-1 go with small local crops, which we do not have; for
+# two views alone the official code recommends the wider range 0.14-1, and so that is what stands here.
+_DINO = replace(_BYOL, crop_scale=(0.14, 1.0))
+_NONE = Recipe(crop_scale=None, flip=0.0, jitter_probability=0.0, grey=0.0)
+
+# One recipe per view; with more views than recipes the recipes repeat.
+PRESETS: dict[str, tuple[Recipe, ...]] = {
+    "simclr": (_SIMCLR,),
+    "byol": (_BYOL, replace(_BYOL, solarize=0.2)),
+    "vicreg": (_VICREG,),
+    "dino": (_DINO, replace(_DINO, solarize=0.2)),
+    "none": (_NONE,),
+}
+
+
+class ViewParameters(NamedTuple):
+    """What was drawn for one view of N samples. A value that changes nothing stands where an operation was left out."""
+
+    box: Tensor  # (N, 4) int64: top, left, height, width in pixels of the image
+    flip: Tensor  # (N,) bool
+    jittered: Tensor  # (N,) bool: whether the next five say anything
+    brightness: Tensor  # (N,) factor, 1 = unchanged
+    contrast: Tensor  # (N,) factor, 1 = unchanged
+    saturation: Tensor  # (N,) factor, 1 = unchanged
+    hue: Tensor  # (N,) shift in turns, 0 = unchanged
+    order: Tensor  # (N, 3) int64: the order of brightness 0, contrast 1, saturation 2; the hue comes last
+    grey: Tensor  # (N,) bool
+    sigma: Tensor  # (N,) width of the blur in pixels, 0 = no blur
+    solarize: Tensor  # (N,) bool
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Drawing the parameters
+
+
+def draw_boxes(uniform: Tensor, recipe: Recipe, height: int, width: int) -> Tensor:
+    """The crop boxes of RandomResizedCrop, from uniform numbers: `(22, N)` in [0, 1) -> `(N, 4)` int64.
+
+    Ten candidates are drawn for each sample and the first that fits is taken, which is what torchvision's loop of
+    ten tries does. When none fits, the largest central box whose ratio is in the range is taken.
+
+    Returns:
+        top, left, height, width in pixels of an image of `height` x `width`.
+    """
+    if recipe.crop_scale is None:
+        return _same_box((0, 0, height, width), uniform)
+    low, high = recipe.crop_scale
+    ratio_low, ratio_high = recipe.crop_ratio
+    area = height * width * (low + (high - low) * uniform[:CROP_TRIES])
+    log_ratio = math.log(ratio_low) + math.log(ratio_high / ratio_low) * uniform[CROP_TRIES : 2 * CROP_TRIES]
+    root = torch.exp(log_ratio / 2)
+    # w = sqrt(area * ratio), h = sqrt(area / ratio)
+    side = area.sqrt()
+    w, h = (side * root).round_(), (side / root).round_()
+    fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
+    first = fits.to(torch.uint8).argmax(dim=0, keepdim=True)  # argmax gives the first of equal values
+    w, h = w.gather(0, first)[0], h.gather(0, first)[0]
+    # top is uniform over 0 ... height - h. The clamp is for a product that rounds up to the bound itself.
+    top = (uniform[-2] * (height - h + 1)).floor_().minimum(height - h)
+    left = (uniform[-1] * (width - w + 1)).floor_().minimum(width - w)
+    box = torch.stack([top, left, h, w], dim=1).long()
+    # The largest central box whose width / height is in the range.
+    w_most, h_most = min(width, round(height * ratio_high)), min(height, round(width / ratio_low))
+    central = _same_box(((height - h_most) // 2, (width - w_most) // 2, h_most, w_most), uniform)
+    return torch.where(fits.any(dim=0)[:, None], box, central)
+
+
+def _same_box(box: tuple[int, int, int, int], uniform: Tensor) -> Tensor:
+    """One box for every sample, `(N, 4)`. Filling makes no GPU wait, which copying a list to it does."""
+    n, device = uniform.shape[1], uniform.device
+    return torch.stack([torch.full((n,), side, device=device) for side in box], dim=1)
+
+
+def draw_parameters(
+    recipe: Recipe, n: int, height: int, width: int, *, generator: torch.Generator | None, device: torch.device
+) -> ViewParameters:
+    """Draw one view's parameters for `n` images of `height` x `width` pixels, with a single call of the generator."""
+    crops = 2 * CROP_TRIES + 2
+    uniform = torch.rand(crops + 13, n, generator=generator, device=device)
+    flip, jitter, brightness, contrast, saturation, hue, grey, blur, sigma, solarize = uniform[crops : crops + 10]
+    jittered = jitter < recipe.jitter_probability
+
+    def factor(u: Tensor, strength: float) -> Tensor:
+        low = max(0.0, 1 - strength)
+        return torch.where(jittered, low + (1 + strength - low) * u, 1.0)
+
+    low, high = recipe.blur_sigma
+    return ViewParameters(
+        box=draw_boxes(uniform[:crops], recipe, height, width),
+        flip=flip < recipe.flip,
+        jittered=jittered,
+        brightness=factor(brightness, recipe.jitter[0]),
+        contrast=factor(contrast, recipe.jitter[1]),
+        saturation=factor(saturation, recipe.jitter[2]),
+        hue=torch.where(jittered, recipe.jitter[3] * (2 * hue - 1), 0.0),
+        order=uniform[-3:].T.argsort(dim=1),  # the ranks of three uniform numbers are a uniform permutation
+        grey=grey < recipe.grey,
+        sigma=torch.where(blur < recipe.blur, low + (high - low) * sigma, 0.0),
+        solarize=solarize < recipe.solarize,
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The operations. x is float (N, 3, H, W) in [0, 1]; each takes one value per sample and returns a new tensor, while
+# the inner functions with a trailing underscore work in place.
+
+
+def crop_and_resize(x: Tensor, box: Tensor, flip: Tensor, size: int = SIZE) -> Tensor:
+    """Cut a box out of each image, resize it with an antialiased bilinear filter, and mirror it where asked.
+
+    Interpolating in y and in x are separate linear maps, so the whole operation is two matrix products per image:
+    `out = W_y image W_x^T`. A flip reverses the rows of W_x.
+
+    Args:
+        x: `(N, 3, H, W)` float.
+        box: `(N, 4)` integers: top, left, height, width in pixels, inside the image.
+        flip: `(N,)` bool.
+        size: side of the result in pixels.
+
+    Returns:
+        `(N, 3, size, size)` float32; equal to torchvision's `resized_crop(..., antialias=True)` up to rounding.
+    """
+    _check_images("x", x)
+    _check_per_sample(x, flip=flip)
+    validate.integer("size", size, at_least=1)
+    if box.shape != (x.shape[0], 4):
+        raise ValueError(f"box must have shape (N, 4) with N = {x.shape[0]}; got {validate.describe(box)}.")
+    return _crop(x, box, flip, x.new_empty(x.shape[0], 3, size, size, dtype=torch.float32))
+
+
+def _crop(x: Tensor, box: Tensor, flip: Tensor, out: Tensor) -> Tensor:
+    """As `crop_and_resize`, also for uint8, written to `out` `(N, 3, size, size)`."""
+    n, _, height, width = x.shape
+    size = out.shape[-1]
+    w_y = _resampling(box[:, 0], box[:, 2], height, size)
+    w_x = _resampling(box[:, 1], box[:, 3], width, size, flip)
+    # The three channels share W_x, so each image is one product: (3 H, W) @ (W, size).
+    columns = torch.bmm(x.to(w_x.dtype).reshape(n, 3 * height, width), w_x.mT).view(n, 3, height, size)
+    return torch.matmul(w_y[:, None], columns, out=out)
+
+
+def _resampling(start: Tensor, length: Tensor, pixels: int, size: int, flip: Tensor | None = None) -> Tensor:
+    """The matrices `(N, size, pixels)` that resample `pixels[start : start + length]` to `size` values."""
+    start, length = start.view(-1, 1, 1).float(), length.view(-1, 1, 1).float()
+    source = torch.arange(pixels, device=start.device, dtype=torch.float32)
+    target = torch.arange(size, device=start.device, dtype=torch.float32)[:, None]
+    if flip is not None:
+        target = torch.where(flip[:, None, None], size - 1 - target, target)
+    scale = length / size
+    # Output pixel j looks at the point start + (j + 1/2) scale, through a triangle that is one output pixel wide
+    # on each side when the image shrinks (antialiasing) and one input pixel when it grows.
+    centre = start + (target + 0.5) * scale - 0.5
+    radius = scale.clamp(min=1)
+    weight = 1 - (source / radius - centre / radius).abs_().clamp_(max=1)
+    # Pixels outside the box have no weight, and the others share it.
+    weight *= ((source >= start) & (source < start + length)).float()
+    return weight.div_(weight.sum(dim=2, keepdim=True))
+
+
+def _luma(x: Tensor) -> Tensor:
+    """The grey value of each pixel: `(N, 3, H, W)` -> `(N, 1, H, W)`."""
+    red, green, blue = x.split(1, dim=1)
+    return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+
+
+def _blend_(x: Tensor, keep: Tensor, to_mean: Tensor, to_grey: Tensor) -> Tensor:
+    """`x <- clamp(keep x + to_mean mean(grey) + to_grey grey)`, the one form of brightness, contrast, saturation."""
+    keep, to_mean, to_grey = (value.view(-1, 1, 1, 1) for value in (keep, to_mean, to_grey))
+    grey = _luma(x)
+    mean = grey.mean(dim=(2, 3), keepdim=True)
+    base = grey.mul_(to_grey).add_(to_mean * mean)
+    return torch.addcmul(base, x, keep, out=x).clamp_(0, 1)
+
+
+def adjust_brightness(x: Tensor, factor: Tensor) -> Tensor:
+    """`clamp(factor x)`: `(N, 3, H, W)` in [0, 1] and `(N,)` >= 0; 0 is black, 1 changes nothing."""
+    _check_images("x", x)
+    _check_per_sample(x, factor=factor)
+    return _blend_(x.clone(), factor, torch.zeros_like(factor), torch.zeros_like(factor))
+
+
+def adjust_contrast(x: Tensor, factor: Tensor) -> Tensor:
+    """`clamp(factor x + (1 - factor) mean(grey))`: factor `(N,)` >= 0; 0 is plain grey, 1 changes nothing."""
+    _check_images("x", x)
+    _check_per_sample(x, factor=factor)
+    return _blend_(x.clone(), factor, 1 - factor, torch.zeros_like(factor))
+
+
+def adjust_saturation(x: Tensor, factor: Tensor) -> Tensor:
+    """`clamp(factor x + (1 - factor) grey)`: factor `(N,)` >= 0; 0 is the grey image, 1 changes nothing."""
+    _check_images("x", x)
+    _check_per_sample(x, factor=factor)
+    return _blend_(x.clone(), factor, torch.zeros_like(factor), 1 - factor)
+
+
+def adjust_hue(x: Tensor, shift: Tensor) -> Tensor:
+    """Turn the hue by `shift` `(N,)` in [-1, 1] turns, at the same largest and smallest channel of each pixel."""
+    _check_images("x", x)
+    _check_per_sample(x, shift=shift)
+    return _hue_(x.clone(), shift)
+
+
+def _hue_(x: Tensor, shift: Tensor) -> Tensor:
+    red, green, blue = x.split(1, dim=1)
+    high = torch.maximum(red, green).maximum(blue)
+    low = torch.minimum(red, green).minimum(blue)
+    span = (high - low).mul_(6)
+    # From red over yellow and green to cyan one term after the other rises from 0 to 1/6 turn:
+    #   hue = [(g - low) + (high - r) + (b - low)] / 6 (high - low)
+    # and from red over magenta to cyan, where b > g, it is the same turned the other way. Grey has span 0 and hue 0.
+    hue = (green + blue).add_(high).sub_(red).sub_(low, alpha=2).div_(span.clamp(min=1e-8))
+    hue = torch.copysign(hue, green - blue, out=hue).add_((shift + 2).view(-1, 1, 1, 1)).frac_()
+    # A channel is high within 1/6 turn of its own hue, low beyond 1/3, linear between: with d the distance clamped to
+    # [1/6, 1/3], channel = high + (high - low) - span d. Red, at both ends of the circle, counts from its opposite.
+    top, bottom = torch.add(high, span, alpha=1 / 6), torch.sub(low, span, alpha=1 / 6)
+    for channel, base, at, sign in ((red, bottom, 1 / 2, 1), (green, top, 1 / 3, -1), (blue, top, 2 / 3, -1)):
+        distance = (hue - at).abs_().clamp_(1 / 6, 1 / 3)
+        torch.addcmul(base, distance, span, value=sign, out=channel)
+    return x
+
+
+def to_grey(x: Tensor, which: Tensor) -> Tensor:
+    """Replace the three channels by their grey value where `which` `(N,)` bool says so."""
+    _check_images("x", x)
+    _check_per_sample(x, which=which)
+    return torch.where(which.view(-1, 1, 1, 1), _luma(x), x)
+
+
+def blur(x: Tensor, sigma: Tensor) -> Tensor:
+    """Gaussian blur of width `sigma` `(N,)` >= 0 in pixels, over 3 x 3 pixels, mirrored at the border; 0 is no blur.
+
+    SimCLR takes a kernel of a tenth of the image's side, which is 3 pixels here. So small a kernel bounds the blur: a
+    sigma beyond 2 is nearly the mean of the nine pixels.
+    """
+    _check_images("x", x)
+    _check_per_sample(x, sigma=sigma)
+    # weights (e, 1, e) / (1 + 2e) with e = exp(-1 / (2 sigma^2)), along each axis in turn; sigma 0 gives e = 0
+    e = torch.exp(-0.5 / sigma.square()).view(-1, 1, 1, 1)
+    padded = torch.nn.functional.pad(x, (1, 1, 1, 1), mode="reflect")
+    rows = padded[:, :, 1:-1] + e * (padded[:, :, :-2] + padded[:, :, 2:])
+    return (rows[..., 1:-1] + e * (rows[..., :-2] + rows[..., 2:])) / (1 + 2 * e).square()
+
+
+def solarize(x: Tensor, which: Tensor, threshold: float = 0.5) -> Tensor:
+    """Invert (1 - x) every value >= threshold of the samples where `which` `(N,)` bool says so."""
+    _check_images("x", x)
+    _check_per_sample(x, which=which)
+    validate.number("threshold", threshold, at_least=0, at_most=1)
+    return torch.where(which.view(-1, 1, 1, 1) & (x >= threshold), 1 - x, x)
+
+
+def _check_images(name: str, x: Tensor) -> None:
+    if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim != 4 or x.shape[1] != 3:
+        raise ValueError(
+            f"{name} must be a floating-point tensor (N, 3, H, W) with values in [0, 1]; got {validate.describe(x)}."
+        )
+
+
+def _check_per_sample(x: Tensor, **values: Tensor) -> None:
+    for name, value in values.items():
+        if not isinstance(value, Tensor) or value.shape != (x.shape[0],):
+            raise ValueError(
+                f"{name} must be a tensor (N,) with one value per sample, N = {x.shape[0]}; "
+                f"got {validate.describe(value)}."
+            )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Views
+
+
+@overload
+def make_views(
+    pixels: Tensor,
+    preset: str | Recipe | Sequence[Recipe],
+    *,
+    num_views: int = 2,
+    generator: torch.Generator | None = None,
+    return_parameters: Literal[False] = False,
+) -> Tensor: ...
+
+
+@overload
+def make_views(
+    pixels: Tensor,
+    preset: str | Recipe | Sequence[Recipe],
+    *,
+    num_views: int = 2,
+    generator: torch.Generator | None = None,
+    return_parameters: Literal[True],
+) -> tuple[Tensor, list[ViewParameters]]: ...
+
+
+@torch.no_grad()
+def make_views(
+    pixels: Tensor,
+    preset: str | Recipe | Sequence[Recipe],
+    *,
+    num_views: int = 2,
+    generator: torch.Generator | None = None,
+    return_parameters: bool = False,
+) -> Tensor | tuple[Tensor, list[ViewParameters]]:
+    """Draw several views of every image; each sample of each view has its own parameters.
+
+    Convention: the parameters have the distributions of torchvision's RandomResizedCrop, RandomHorizontalFlip,
+    ColorJitter, RandomGrayscale, GaussianBlur and RandomSolarize, with one difference. ColorJitter orders its four
+    operations at random; here brightness, contrast and saturation are in random order and the hue is last. Turning
+    the hue keeps the largest and the smallest channel, so it commutes with the others except that the grey value
+    which contrast and saturation refer to is the one before the turn, and except for clamping.
+
+    Args:
+        pixels: `(N, 3, H, W)` uint8, on any device.
+        preset: a name in `PRESETS`, or a Recipe for all views, or a sequence of recipes, one per view (repeated when
+            there are more views).
+        num_views: number of views V, >= 1.
+        generator: source of the random numbers, on the device of the pixels; None for that device's default one.
+        return_parameters: also return what was drawn.
+
+    Returns:
+        `(V, N, 3, 32, 32)` float32 on the device of the pixels, normalised with MEAN and STD: zero mean and unit
+        variance over CIFAR-10. With return_parameters a tuple of that and a list of V `ViewParameters`.
+
+    Raises:
+        TypeError, ValueError: pixels are not uint8 `(N, 3, H, W)`, the preset is unknown, num_views < 1, or the
+            generator is none or lives on another device.
+    """
+    _check_pixels(pixels)
+    recipes = _recipes(preset)
+    validate.integer("num_views", num_views, at_least=1)
+    _check_generator(generator, pixels.device)
+    n, _, height, width = pixels.shape
+    views = torch.empty(num_views, n, 3, SIZE, SIZE, device=pixels.device)
+    drawn = []
+    for v in range(num_views):
+        recipe = recipes[v % len(recipes)]
+        parameters = draw_parameters(recipe, n, height, width, generator=generator, device=pixels.device)
+        # A GPU wants everything at once; a processor wants what its cache holds.
+        step = CHUNK if pixels.device.type == "cpu" else max(n, 1)
+        for i in range(0, n, step):
+            part = ViewParameters(*(value[i : i + step] for value in parameters))
+            _apply(pixels[i : i + step], part, recipe, views[v, i : i + step])
+        drawn.append(parameters)
+    return (views, drawn) if return_parameters else views
+
+
+def _apply(pixels: Tensor, p: ViewParameters, recipe: Recipe, x: Tensor) -> None:
+    """Make one view of `pixels` `(n, 3, H, W)` uint8 in place in `x`; what the recipe never does is left out."""
+    if recipe.crop_scale is None and recipe.flip == 0 and pixels.shape[2:] == x.shape[2:]:
+        x.copy_(pixels)
+    else:
+        _crop(pixels, p.box, p.flip, out=x)
+    x.mul_(1 / 255)
+    if recipe.jitters:
+        _jitter_(x, p)
+    if recipe.grey > 0:
+        _where_(p.grey, x, lambda some: _luma(some).expand_as(some))
+    if recipe.blur > 0:
+        _where_(p.sigma > 0, x, blur, p.sigma)
+    if recipe.solarize > 0:
+        _where_(p.solarize, x, lambda some: torch.where(some >= 0.5, 1 - some, some))
+    # Plain numbers, one channel at a time: a tensor of constants would have to be brought to each device.
+    for channel, mean, std in zip(x.unbind(dim=1), MEAN, STD):
+        channel.sub_(mean).mul_(1 / std)
+
+
+def _where_(which: Tensor, x: Tensor, change: Callable[..., Tensor], *values: Tensor) -> None:
+    """`x <- change(x, *values)` for the samples `which` `(N,)`; `values` have one entry per sample.
+
+    A processor works on those samples alone. On a GPU to count them is to wait for it, so it changes all and selects.
+    """
+    if x.device.type == "cpu":
+        chosen = which.nonzero()[:, 0]
+        x.index_copy_(0, chosen, change(x[chosen], *(value[chosen] for value in values)))
+    else:
+        torch.where(which.view(-1, 1, 1, 1), change(x, *values), x, out=x)
+
+
+def _jitter_(x: Tensor, p: ViewParameters) -> None:
+    """Brightness, contrast and saturation in each sample's own order, then the hue; in place."""
+    # The three as rows (keep, to_mean, to_grey) of one blend: (N, operation, coefficient), put in order.
+    zero = torch.zeros_like(p.brightness)
+    brightness = torch.stack([p.brightness, zero, zero], dim=1)
+    contrast = torch.stack([p.contrast, 1 - p.contrast, zero], dim=1)
+    saturation = torch.stack([p.saturation, zero, 1 - p.saturation], dim=1)
+    blends = torch.stack([brightness, contrast, saturation], dim=1).gather(1, p.order[:, :, None].expand(-1, -1, 3))
+    for blend in blends.unbind(dim=1):
+        _blend_(x, *blend.unbind(dim=1))
+    _hue_(x, p.hue)
+
+
+def normalize(pixels: Tensor) -> Tensor:
+    """The images as a network sees them, without augmentation: `(N, 3, H, W)` uint8 -> `(N, 3, 32, 32)` float32.
+
+    The same as the preset `none`: resized to 32 x 32 where needed, minus MEAN, divided by STD.
+
+    Raises:
+        TypeError, ValueError: pixels are not uint8 `(N, 3, H, W)`.
+    """
+    return make_views(pixels, "none", num_views=1)[0]
+
+
+def denormalize(views: Tensor) -> Tensor:
+    """Views as pictures: normalised `(..., 3, H, W)` -> values in [0, 1] of the same shape."""
+    if not isinstance(views, Tensor) or not views.is_floating_point() or views.ndim < 3 or views.shape[-3] != 3:
+        raise ValueError(f"views must be a floating-point tensor (..., 3, H, W); got {validate.describe(views)}.")
+    mean, std = (torch.tensor(c, dtype=views.dtype, device=views.device).view(3, 1, 1) for c in (MEAN, STD))
+    return (views * std + mean).clamp_(0, 1)
+
+
+def _check_pixels(pixels: Tensor) -> None:
+    if not isinstance(pixels, Tensor):
+        raise TypeError(f"pixels must be a uint8 torch.Tensor of shape (N, 3, H, W); got {type(pixels).__name__}.")
+    if pixels.dtype != torch.uint8:
+        raise TypeError(f"pixels must be uint8 with values 0 to 255; got {validate.describe(pixels)}.")
+    if pixels.ndim != 4 or pixels.shape[1] != 3 or 0 in pixels.shape[2:]:
+        raise ValueError(f"pixels must have shape (N, 3, H, W): RGB images; got shape {tuple(pixels.shape)}.")
+
+
+def _recipes(preset: str | Recipe | Sequence[Recipe]) -> Sequence[Recipe]:
+    if isinstance(preset, Recipe):
+        return (preset,)
+    if isinstance(preset, str):
+        return PRESETS[validate.choice("preset", preset, PRESETS)]
+    if isinstance(preset, (tuple, list)) and preset and all(isinstance(recipe, Recipe) for recipe in preset):
+        return preset
+    raise TypeError(
+        f"preset must be a name ({', '.join(PRESETS)}), a Recipe, or a sequence of recipes; "
+        f"got {validate.describe(preset)}."
+    )
+
+
+def _check_generator(generator: torch.Generator | None, device: torch.device) -> None:
+    if generator is None:
+        return
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(f"generator must be a torch.Generator or None; got {validate.describe(generator)}.")
+    if generator.device.type != device.type:
+        raise ValueError(
+            f"generator must be on the device of the pixels, {device}; got one on {generator.device}. "
+            f"Make it with torch.Generator({device.type!r})."
+        )

@@ -1,0 +1,398 @@
+"""The notebook builder: deterministic notebooks from one source, and clear refusals of bad sources."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+from lesson_source import LESSON, STANDARDIZE, exercise, markdown, source
+
+from jemlib.course import builder
+from jemlib.course.builder import SourceError, build, clear_solutions, notation_names, notebooks, parse
+from jemlib.course.exercise import REGISTRY, of_lesson
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+LESSONS = sorted((REPOSITORY / "solutions").glob("[0-9][0-9]_*.py"))
+STUDENT, SOLVED = Path("lessons", f"{LESSON}.ipynb"), Path("solutions", f"{LESSON}.ipynb")
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A repository with one small lesson, not built yet."""
+    (tmp_path / "solutions").mkdir()
+    write(tmp_path, source())
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The same, built once for the tests that only read; each of the others copies it."""
+    folder = tmp_path_factory.mktemp("course")
+    (folder / "solutions").mkdir()
+    write(folder, source())
+    assert build(root=folder) == [STUDENT, SOLVED]
+    return folder
+
+
+@pytest.fixture
+def copied(built, root):
+    for path in (STUDENT, SOLVED):
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_bytes((built / path).read_bytes())
+    return root
+
+
+def write(root, text):
+    (root / "solutions" / f"{LESSON}.py").write_text(text, encoding="utf-8")
+
+
+def read(root, path):
+    return nbformat.read(root / path, as_version=4)
+
+
+def edit(root, path, change):
+    """Change a committed notebook by hand."""
+    notebook = json.loads((root / path).read_text(encoding="utf-8"))
+    change(notebook)
+    (root / path).write_text(json.dumps(notebook), encoding="utf-8")
+
+
+def never(*args):
+    raise AssertionError("executed although nothing asked for it")
+
+
+# --- What is written --------------------------------------------------------------------------------------------
+
+
+def test_the_student_notebook_is_open_and_has_no_outputs(built):
+    cells = {cell.id: cell for cell in read(built, STUDENT).cells}
+    stub = cells["exercise-standardize"].source
+    assert stub == (
+        'def standardize(z, eps=1e-5):\n    """Centre and scale each dimension over the batch."""\n'
+        "    # YOUR CODE HERE\n    raise NotImplementedError()"
+    )
+    code = [cell for cell in cells.values() if cell.cell_type == "code"]
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
+    assert not any("SOLUTION" in cell.source for cell in code)
+
+
+def test_the_solved_notebook_is_executed_and_the_same_otherwise(built):
+    student, solved = read(built, STUDENT), read(built, SOLVED)
+    code = [cell for cell in solved.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    said = "".join(output.text for cell in code for output in cell.outputs)
+    assert said.count("Correct: exercise") == 3
+    assert "torch.Size([3, 2])" in said
+    assert [(c.id, c.metadata, c.cell_type) for c in student.cells] == [
+        (c.id, c.metadata, c.cell_type) for c in solved.cells
+    ]
+
+
+def test_both_notebooks_are_valid_and_carry_the_least_metadata(built):
+    for path in (STUDENT, SOLVED):
+        notebook = read(built, path)
+        nbformat.validate(notebook)
+        assert set(notebook.metadata) == {"kernelspec", "language_info"}
+        assert notebook.metadata.language_info == {"name": "python"}
+        assert all(set(cell.metadata) <= {"nbgrader", "tags"} for cell in notebook.cells)
+
+
+def test_the_first_cell_says_where_the_notebook_comes_from(built):
+    first = read(built, STUDENT).cells[0]
+    assert first.cell_type == "markdown"
+    assert f"solutions/{LESSON}.py" in first.source
+    assert "jem build" in first.source
+
+
+def test_nbgrader_metadata_comes_from_the_registry(built):
+    cells = {cell.id: cell.metadata for cell in read(built, STUDENT).cells}
+    assert cells["exercise-cross_correlation"]["nbgrader"] == {
+        "schema_version": 3,
+        "grade": False,
+        "solution": True,
+        "locked": False,
+        "task": False,
+        "grade_id": "cross_correlation",
+    }
+    assert cells["check-cross_correlation"]["nbgrader"] == {
+        "schema_version": 3,
+        "grade": True,
+        "solution": False,
+        "locked": True,
+        "task": False,
+        "grade_id": "check-cross_correlation",
+        "points": REGISTRY["cross_correlation"].points,
+    }
+
+
+def test_headers_and_tags_are_filled_in(built):
+    cells = read(built, STUDENT).cells
+    assert any(
+        cell.source == "### Exercise 2.1 — centre and scale each dimension over the batch · difficulty ●○○○○ · "
+        "importance ●●●●○ · about 5 minutes · 1 point"
+        for cell in cells
+    )
+    assert cells[-1].metadata["tags"] == ["nbval-check-output"]
+
+
+def test_building_twice_gives_the_same_bytes_without_executing(copied, monkeypatch):
+    before = [(copied / path).read_bytes() for path in (STUDENT, SOLVED)]
+    monkeypatch.setattr(builder, "_execute", never)
+    assert build(root=copied) == []
+    assert build(root=copied, check=True) == []
+    assert [(copied / path).read_bytes() for path in (STUDENT, SOLVED)] == before
+
+
+def test_executing_again_gives_the_same_bytes(copied):
+    assert build([LESSON], root=copied, execute=True) == []
+
+
+def test_a_change_in_prose_keeps_outputs_ids_and_does_not_execute(copied, monkeypatch):
+    old = {cell.id for cell in read(copied, SOLVED).cells}
+    monkeypatch.setattr(builder, "_execute", never)
+    write(copied, source().replace("# # Lesson 02\n", "# # Lesson 02, with another title\n"))
+    assert build(root=copied) == [STUDENT, SOLVED]
+    solved = read(copied, SOLVED)
+    assert len(old - {cell.id for cell in solved.cells}) == 1
+    assert any(cell.get("outputs") for cell in solved.cells)
+
+
+def test_a_change_in_code_executes(copied, monkeypatch):
+    executed = []
+    monkeypatch.setattr(builder, "_execute", lambda notebook, path, root: executed.append(path.name))
+    write(copied, source().replace("print(z_a.shape)", "print(z_a.shape, 1)"))
+    assert build(root=copied, execute=False) == [STUDENT]
+    assert executed == []
+    assert SOLVED in build(root=copied)
+    assert executed == [SOLVED.name]
+
+
+# --- check=True -------------------------------------------------------------------------------------------------
+
+
+def test_check_reports_missing_notebooks_and_writes_nothing(root):
+    assert build(root=root, check=True) == [STUDENT, SOLVED]
+    assert not (root / STUDENT).exists()
+    assert not (root / SOLVED).exists()
+
+
+def test_check_reports_a_student_notebook_edited_by_hand(copied):
+    edit(copied, STUDENT, lambda notebook: notebook["cells"][1].update(source="Typed into the wrong file."))
+    assert build(root=copied, check=True) == [STUDENT]
+
+
+def test_check_reports_a_solved_notebook_whose_metadata_differ(copied):
+    edit(copied, SOLVED, lambda notebook: notebook["metadata"].update(author="someone"))
+    assert build(root=copied, check=True) == [SOLVED]
+
+
+def test_check_does_not_compare_what_was_printed(copied):
+    def other_text(notebook):
+        next(cell for cell in notebook["cells"] if cell.get("outputs"))["outputs"][0]["text"] = ["another machine\n"]
+
+    edit(copied, SOLVED, other_text)
+    # as the builder would have written it
+    (copied / SOLVED).write_text(builder._text(read(copied, SOLVED)), encoding="utf-8")
+    assert build(root=copied, check=True) == []
+
+
+@pytest.mark.parametrize("damage", ["no outputs", "one cell not run", "an error"])
+def test_check_reports_a_solved_notebook_that_was_not_run_to_the_end(copied, damage):
+    def spoil(notebook):
+        code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+        for cell in code if damage == "no outputs" else code[-1:]:
+            error = {"output_type": "error", "ename": "E", "evalue": "", "traceback": []}
+            cell["outputs"] = [error] if damage == "an error" else []
+            cell["execution_count"] = cell["execution_count"] if damage == "an error" else None
+
+    edit(copied, SOLVED, spoil)
+    assert build(root=copied, check=True) == [SOLVED]
+
+
+def test_check_reports_a_notebook_without_a_source(copied):
+    (copied / "lessons" / "09_gone.ipynb").write_text("{}", encoding="utf-8")
+    assert build(root=copied, check=True) == [Path("lessons/09_gone.ipynb")]
+
+
+def test_half_a_notebook_counts_as_none(copied):
+    (copied / STUDENT).write_text("<<<<<<<", encoding="utf-8")
+    (copied / SOLVED).write_text("<<<<<<<", encoding="utf-8")
+    assert build(root=copied, check=True) == [STUDENT, SOLVED]
+
+
+def test_lessons_are_chosen_by_name_or_number(copied):
+    for name in (LESSON, "02", f"solutions/{LESSON}.py"):
+        assert build([name], root=copied, check=True) == []
+    with pytest.raises(ValueError, match="there is no lesson '07'; the lessons are: 02_barlow_twins"):
+        build(["07"], root=copied)
+
+
+# --- Outputs ----------------------------------------------------------------------------------------------------
+
+
+def test_progress_bars_and_stderr_are_dropped_and_streams_joined():
+    new = nbformat.v4.new_output
+    widget = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "bar"}
+    kept = builder._cleaned(
+        [
+            new("stream", name="stdout", text="10%\r50%\r"),
+            new("stream", name="stderr", text="a warning"),
+            new("stream", name="stdout", text="done\nlast\n"),
+            new("display_data", data=widget),
+            new("display_data", data={"text/plain": "kept"}),
+        ]
+    )
+    assert [output.output_type for output in kept] == ["stream", "display_data"]
+    assert kept[0].text == "done\nlast\n"
+
+
+def test_a_failing_cell_is_told_and_nothing_is_written(root):
+    write(root, source().replace("print(z_a.shape)", "raise ValueError('broken')"))
+    with pytest.raises(RuntimeError, match=r"02_barlow_twins.ipynb does not run(.|\n)*broken"):
+        build(root=root)
+    assert not (root / SOLVED).exists()
+    assert not (root / STUDENT).exists()
+
+
+@pytest.mark.parametrize("text", ["{root}/data", "<object object at 0x7f00aa>"])
+def test_outputs_that_only_one_machine_has_are_refused(tmp_path, text):
+    output = nbformat.v4.new_output("stream", name="stdout", text=text.format(root=tmp_path))
+    cell = nbformat.v4.new_code_cell("print(x)", outputs=[output])
+    with pytest.raises(RuntimeError, match=r"02.ipynb: the output .* print something else there:\nprint\(x\)"):
+        builder._refuse_local(cell, Path("02.ipynb"), tmp_path)
+
+
+# --- Bad sources are refused ------------------------------------------------------------------------------------
+
+
+def bad(old, new):
+    text = source()
+    assert old in text
+    return text.replace(old, new)
+
+
+REFUSED = {
+    "no end mark": (
+        lambda: bad('    ### END SOLUTION\n\n# %% check="standardize"', '\n# %% check="standardize"'),
+        "without its partner",
+    ),
+    "no begin mark": (
+        lambda: bad("    ### BEGIN SOLUTION\n    return standardize", "    return standardize"),
+        "without its partner",
+    ),
+    "misspelt mark": (
+        lambda: bad("### BEGIN SOLUTION\n    centred", "# BEGIN SOLUTION\n    centred"),
+        "on a line of its own",
+    ),
+    "no solution region": (
+        lambda: source(exercise("standardize", "def standardize(z, eps=1e-5):\n    return z")),
+        "standardize has no solution region",
+    ),
+    "region in an ordinary cell": (
+        lambda: source() + "\n# %%\n### BEGIN SOLUTION\nx = 1\n### END SOLUTION\n",
+        "not an exercise cell",
+    ),
+    "unknown exercise": (
+        lambda: source(exercise("standardise", STANDARDIZE)),
+        "no exercise standardise is registered for this lesson; registered are: standardize, ",
+    ),
+    "no check": (lambda: bad('# %% check="standardize"\nstandardize = check(standardize)\n', ""), "has no check cell"),
+    "check without exercise": (
+        lambda: source() + '\n# %% check="invariance_term"\ninvariance_term = check(invariance_term)\n',
+        "check or a header of invariance_term, but no exercise cell",
+    ),
+    "check that does not check": (
+        lambda: bad("standardize = check(standardize)", "check(standardize)"),
+        "must hold `standardize = check\\(standardize\\)`",
+    ),
+    "two exercise cells": (
+        lambda: source(exercise("standardize", STANDARDIZE), exercise("standardize", STANDARDIZE)),
+        "two exercise cells for standardize",
+    ),
+    "no header": (lambda: bad("# ### {{exercise:standardize}}", "# ### An exercise"), "has no header"),
+    "two headers": (lambda: source() + markdown("{{exercise:standardize}}"), "stands twice"),
+    "header after the exercise": (
+        lambda: bad("# ### {{exercise:standardize}}", "# Text") + markdown("{{exercise:standardize}}"),
+        "the order must be",
+    ),
+    "another function": (
+        lambda: bad("def standardize(z, eps=1e-5)", "def normalize(z, eps=1e-5)"),
+        "must define a function of that name",
+    ),
+    "misspelt option": (
+        lambda: bad('# %% exercise="standardize"', '# %% exercize="standardize"'),
+        "unknown option 'exercize'",
+    ),
+    "missing section": (lambda: bad("# ## Quiz", "# ## Questions"), "missing sections: ## Quiz"),
+    "no notation table": (lambda: bad("# | $C$ | `c` | (D, D) |", "# ").replace("`z_a`, `z_b`", "z"), "needs a table"),
+    "unknown notation": (lambda: bad("`c`", "`not_a_name_anywhere`"), "names not_a_name_anywhere, found neither"),
+    "not Python": (lambda: bad("print(z_a.shape)", "print(z_a.shape"), "not valid Python"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_bad_source_is_refused_with_the_reason(name):
+    make, reason = REFUSED[name]
+    with pytest.raises(SourceError, match=reason):
+        parse(make(), LESSON)
+
+
+def test_an_exercise_of_another_lesson_is_refused():
+    with pytest.raises(SourceError, match="03_vicreg: no exercise standardize is registered"):
+        parse(source(), "03_vicreg")
+
+
+def test_every_required_section_is_required():
+    for name in builder.REQUIRED_SECTIONS:
+        with pytest.raises(SourceError, match=f"missing sections: ## {name}"):
+            parse(bad(f"# ## {name}\n", "# ## Something\n"), LESSON)
+
+
+def test_a_required_heading_may_go_on_after_its_name():
+    assert parse(bad("# ## Derivation\n", "# ## Derivation: from the sum to a matrix\n"), LESSON)
+
+
+# --- Small parts ------------------------------------------------------------------------------------------------
+
+
+def test_names_are_read_from_the_second_column_of_the_notation_table():
+    table = """## Notation
+
+| symbol | code | shape |
+|---|---|---|
+| `x` | `z_a`, `c[i, j]` | `y` |
+| a \\| b | `w` | - |
+## Next
+| a | `no` | c |"""
+    assert notation_names(table) == ["z_a", "c[i, j]", "w"]
+    assert notation_names(source()) == ["z_a", "z_b", "c"]
+    assert notation_names("## Notation\n\nNo table.") == []
+
+
+def test_regions_are_cleared_with_their_own_indentation():
+    text = "class A:\n    def f(self):\n        ### BEGIN SOLUTION\n        return 1\n        ### END SOLUTION\n\nx = 2"
+    assert clear_solutions(text) == (
+        "class A:\n    def f(self):\n        # YOUR CODE HERE\n        raise NotImplementedError()\n\nx = 2"
+    )
+
+
+def test_equal_cells_get_different_ids():
+    twice = source() + "\n# %%\nx = 1\n\n# %%\nx = 1\n"
+    ids = [cell.id for cell in notebooks(twice, LESSON)[0].cells]
+    assert len(set(ids)) == len(ids)
+
+
+# --- The lessons of this repository -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
+def test_a_lesson_holds_exactly_the_exercises_registered_for_it(path):
+    cells = parse(path.read_text(encoding="utf-8"), path.stem)
+    held = [cell.metadata["exercise"] for cell in cells if "exercise" in cell.metadata]
+    assert sorted(held) == sorted(e.name for e in of_lesson(path.stem))
+
+
+def test_every_committed_notebook_is_what_the_builder_writes():
+    assert build(root=REPOSITORY, check=True) == []

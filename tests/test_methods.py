@@ -1,0 +1,70 @@
+"""Methods: what `build` promises, and that each step is its loss."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from jemlib.losses import barlow_twins, nt_xent, vicreg
+from jemlib.methods import METHODS, build, known_settings
+
+LOSSES = {
+    "simclr": lambda a, b: nt_xent(a, b, 0.2),
+    "barlow_twins": lambda a, b: barlow_twins(a, b, 1 / 256),
+    "vicreg": vicreg,
+}
+
+
+@pytest.fixture
+def views() -> torch.Tensor:
+    return torch.randn(2, 6, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_step_is_the_loss_of_the_embeddings_of_two_views(name: str, views: torch.Tensor) -> None:
+    method = build(name)
+    loss = method.step(views)
+    expected = LOSSES[name](method.embed(views[0]), method.embed(views[1]))
+    torch.testing.assert_close(tuple(loss), tuple(expected))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_parameter_gets_a_gradient(name: str, views: torch.Tensor) -> None:
+    method = build(name)
+    method.step(views).total.backward()
+    assert [n for n, p in method.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_one_seed_gives_one_set_of_weights_and_leaves_the_global_generator_alone(name: str) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    first, second, other = build(name, seed=1), build(name, seed=1), build(name, seed=2)
+    assert torch.equal(torch.rand(3), expected)
+    pairs = zip(first.parameters(), second.parameters())
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert not torch.equal(next(first.parameters()), next(other.parameters()))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_settings_rebuild_the_method(name: str) -> None:
+    method = build(name, widths=[32, 8], views="vicreg")
+    again = build(name, **method.settings)
+    assert again.settings == method.settings
+    assert set(method.settings) == set(known_settings(name))
+
+
+def test_an_unknown_setting_is_an_error_that_lists_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"'lambd', 'backbone', 'widths', 'views'; got 'lambda'. Did you mean 'lambd'"):
+        build("barlow_twins", **{"lambda": 0.1})
+
+
+def test_an_unknown_method_is_an_error_that_lists_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="'simclr', 'barlow_twins', 'vicreg'; got 'barlow'"):
+        build("barlow")
+
+
+def test_an_unknown_preset_of_views_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="views must be one of"):
+        build("simclr", views="simclrr")

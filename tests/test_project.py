@@ -1,0 +1,95 @@
+"""The project files agree with each other and with the rules of the project."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[1]
+# conda-forge's names where they are not pip's
+CONDA = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+# Of each layer, what it must not import (layout of the library: imports point downwards).
+FORBIDDEN = {
+    "losses": ("data", "views", "nets", "methods", "train", "evaluate", "diagnose", "plots", "course", "cli"),
+    "data": ("losses", "views", "nets", "methods", "train", "evaluate", "diagnose", "plots", "course", "cli"),
+    "views.py": ("losses", "nets", "methods", "train", "evaluate", "diagnose", "plots", "course", "cli"),
+    "nets.py": ("losses", "data", "methods", "train", "evaluate", "diagnose", "plots", "course", "cli"),
+    "methods": ("train", "evaluate", "diagnose", "experiment", "plots", "course", "cli"),
+    "diagnose.py": ("methods", "train", "evaluate", "experiment", "plots", "course", "cli"),
+    "train.py": ("evaluate", "diagnose", "experiment", "plots", "course", "cli"),
+    "evaluate.py": ("diagnose", "experiment", "plots", "course", "cli"),
+    "experiment.py": ("plots", "widgets", "course", "cli"),
+    "plots.py": ("widgets", "course", "cli"),
+    "widgets.py": ("course", "cli"),
+}
+
+
+def pip_requirements() -> dict[str, str]:
+    """`name -> specifier` of everything in pyproject.toml that conda installs too (not the bench extra)."""
+    found = {}
+    for text in metadata.requires("jemlib"):
+        if 'extra == "bench"' not in text:
+            requirement = Requirement(text)
+            found[CONDA.get(requirement.name, requirement.name)] = str(requirement.specifier)
+    return found
+
+
+def conda_requirements() -> dict[str, str]:
+    lines = re.findall(r"^  - ([\w-]+)(\S*)$", (ROOT / "environment.yml").read_text(), re.MULTILINE)
+    return {name: specifier for name, specifier in lines if name not in ("python", "pip", "conda-forge", "nodefaults")}
+
+
+def test_environment_yml_and_pyproject_name_the_same_packages_and_floors() -> None:
+    assert conda_requirements() == pip_requirements()
+
+
+def test_environment_yml_and_pyproject_want_the_same_python() -> None:
+    wanted = re.search(r"^  - python(\S+)$", (ROOT / "environment.yml").read_text(), re.MULTILINE)
+    assert wanted is not None
+    assert set(wanted[1].split(",")) == set(metadata.metadata("jemlib")["Requires-Python"].split(","))
+
+
+def test_no_requirement_is_pinned_or_capped() -> None:
+    assert all(re.fullmatch(r">=[\d.]+", specifier) for specifier in pip_requirements().values())
+
+
+@pytest.mark.parametrize("layer", FORBIDDEN)
+def test_imports_point_downwards(layer: str) -> None:
+    path = ROOT / "jemlib" / layer
+    for file in [path] if path.suffix else sorted(path.rglob("*.py")):
+        text = file.read_text()
+        imported = re.findall(r"^\s*from jemlib\.(\w+)", text, re.MULTILINE)
+        for line in re.findall(r"^\s*from jemlib import (.+)$", text, re.MULTILINE):
+            imported += [name.split(" as ")[0].strip(" ()") for name in line.split(",")]
+        assert not set(imported) & set(FORBIDDEN[layer]), f"{file.name} imports upwards"
+
+
+def test_no_file_of_the_library_is_too_long_to_read() -> None:
+    long = {p.name: n for p in (ROOT / "jemlib").rglob("*.py") if (n := len(p.read_text().splitlines())) > 600}
+    assert long == {}
+
+
+def test_what_is_committed_names_no_machine() -> None:
+    """No absolute home or work paths in anything that git tracks."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    words = re.compile("|".join(["/" + "root/", "/" + "home/\\w", "/" + "work/", "/" + "Users/\\w"]))
+    for name in listed.stdout.splitlines():
+        path = ROOT / name
+        if path.suffix in (".py", ".md", ".toml", ".yml", ".json", ".ipynb", ".csv", "") and path.is_file():
+            assert not words.search(path.read_text(errors="ignore")), name
+
+
+def test_importing_the_library_is_quiet_and_leaves_plots_and_widgets_out() -> None:
+    """`import jemlib` and the losses must not drag matplotlib and Jupyter in."""
+    code = "import sys, jemlib, jemlib.losses; print([m for m in ('matplotlib', 'ipywidgets') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+    assert result.stderr == ""
