@@ -31,7 +31,10 @@ SEED_LIMIT = 2**30  # three splits to a seed, and a generator tells 2^32 seeds a
 
 
 class Factor(NamedTuple):
-    """How a factor is drawn, uniform in [low, high), and what it may be set to, [least, most]."""
+    """How a factor is drawn, uniform in [low, high), and what it may be set to, [least, most].
+
+    A signed factor is drawn with either sign, equally often.
+    """
 
     low: float
     high: float
@@ -39,22 +42,25 @@ class Factor(NamedTuple):
     most: float
     columns: int  # numbers for each image: 1 is stored as (N,), 2 as (N, 2)
     meaning: str
+    signed: bool = False
 
 
 TURN = 2 * math.pi
+# The ranges are a balance, measured: more colour, or less contrast, and self-supervised methods learn the colours
+# instead of the pattern; less variety in place, frequency and sign of contrast, and raw pixels give the class away.
 FACTORS = {
     "foreground_hue": Factor(0, 1, 0, 1, 1, "hue of the pattern; 0 and 1 are the same red"),
     "background_hue": Factor(0, 1, 0, 1, 1, "hue of the ground around and between the pattern"),
-    "saturation": Factor(0.4, 0.9, 0, 1, 1, "0 is grey, 1 the most colour this luminance allows"),
-    "contrast": Factor(0.2, 0.4, 0, 0.8, 1, "luminance of the pattern minus luminance of the ground"),
+    "saturation": Factor(0, 0.4, 0, 1, 1, "0 is grey, 1 the most colour this luminance allows"),
+    "contrast": Factor(0.2, 0.4, -0.8, 0.8, 1, "luminance of the pattern minus that of the ground", signed=True),
     "brightness": Factor(0.7, 1.2, 0, 2, 1, "the whole image is multiplied by this"),
     "light_strength": Factor(0, 0.4, 0, 1, 1, "light grows by this share from the centre to the lit side"),
     "light_angle": Factor(0, TURN, -TURN, TURN, 1, "direction of the lit side, radians"),
-    "frequency": Factor(4, 7, 1, 12, 1, "periods of the pattern over the width of the image"),
+    "frequency": Factor(4, 8, 1, 12, 1, "periods of the pattern over the width of the image"),
     "phase": Factor(0, 1, -1, 1, 2, "shift of the pattern inside the disc, periods"),
-    "position": Factor(-0.35, 0.35, -1, 1, 2, "centre of the disc, x and y"),
-    "scale": Factor(0.6, 0.85, 0.05, 2, 1, "radius of the disc; the period of the pattern does not follow it"),
-    "rotation": Factor(-0.4, 0.4, -TURN, TURN, 1, "turn of the pattern, radians"),
+    "position": Factor(-0.5, 0.5, -1, 1, 2, "centre of the disc, x and y"),
+    "scale": Factor(0.75, 1, 0.05, 2, 1, "radius of the disc; the period of the pattern does not follow it"),
+    "rotation": Factor(-0.5, 0.5, -TURN, TURN, 1, "turn of the pattern, radians"),
     "occlusion": Factor(0, 0, 0, 1, 1, "share of the disc's pixels under the grey patch"),
     "occlusion_angle": Factor(0, TURN, -TURN, TURN, 1, "side from which the patch covers, radians"),
 }
@@ -123,6 +129,9 @@ def sample_factors(n: int, generator: torch.Generator) -> dict[str, Tensor]:
         unit = torch.stack([uniform(column + i) for i in range(factor.columns)], dim=1)
         column += factor.columns
         values = factor.low + (factor.high - factor.low) * unit
+        if factor.signed:
+            values = values * torch.where(uniform(column) < 0.5, -1.0, 1.0)[:, None]
+            column += 1
         factors[name] = values if factor.columns > 1 else values[:, 0]
     return {name: values[:n].clone() for name, values in factors.items()}
 
@@ -208,7 +217,8 @@ def redraw(source: Images | dict[str, Tensor], factor: str, value: float | Seque
 def scene(left: dict[str, Tensor], right: dict[str, Tensor]) -> Images:
     """Two objects in one image, side by side on the ground of the left one, each disc in its own two hues.
 
-    Both are drawn with scale 0.45 at x = -0.5 and x = 0.5; y, and all else that belongs to an object, is its own.
+    Both are drawn with scale 0.45 at x = -0.5 and x = 0.5, and with a frequency of at least 6, so that the small disc
+    shows its pattern; all else that belongs to an object is its own.
     Ground, light and noise are the left one's.
 
     Args:
@@ -291,9 +301,10 @@ def _in_chunks(function: Callable[[dict[str, Tensor]], Tensor], factors: dict[st
 
 
 def _placed(factors: dict[str, Tensor], x: float) -> dict[str, Tensor]:
-    """The factors of an object moved to this x and shrunk to fit into half an image."""
+    """The factors of an object moved to this x, shrunk to fit into half an image, and fine enough to be told there."""
     check_factors(factors)
     position = torch.stack([torch.full_like(factors["scale"], x), factors["position"][:, 1]], dim=1)
+    factors = change(factors, "frequency", factors["frequency"].clamp(min=6))
     return change(change(factors, "position", position), "scale", 0.45)
 
 
