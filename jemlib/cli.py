@@ -176,7 +176,9 @@ def claims(
 
     records = run_claims(ids or None, seeds=seeds, scale=scale, out=out)
     failed = [record["id"] for record in records if record["all_hold"] is False]
-    typer.echo(f"{len(records) - len(failed)} of {len(records)} claims were not contradicted on {seeds} seeds. Record: {out}")
+    typer.echo(
+        f"{len(records) - len(failed)} of {len(records)} claims were not contradicted on {seeds} seeds. Record: {out}"
+    )
     if failed:
         raise ValueError(f"these claims do not hold: {', '.join(failed)}.")
 
@@ -220,14 +222,17 @@ def build(
     execute: Annotated[bool, typer.Option(help="Run the solved notebooks even if unchanged.")] = False,
     scale: ScaleOption = None,
 ) -> None:
-    """Write the notebooks of lessons/ and solutions/ from solutions/*.py."""
+    """Write the notebooks of lessons/ and solutions/, and README.md's tables, from solutions/*.py and results/."""
     from jemlib.course.builder import build as build_notebooks
 
     if scale is not None:
         import os
 
         os.environ["JEMLIB_SCALE"] = scale
-    build_notebooks(names or None, check=check, execute=execute or None)
+    changed = build_notebooks(names or None, check=check, execute=execute or None, report=typer.echo)
+    if check and changed:
+        raise ValueError(f"not up to date: {', '.join(map(str, changed))}. Run `jem build` and commit what it writes.")
+    typer.echo("\n".join(f"wrote {path}" for path in changed) or "everything is up to date")
 
 
 def main() -> None:

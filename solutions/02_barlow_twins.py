@@ -284,6 +284,9 @@ for name, (view_a, view_b) in batches.items():
 # $$\frac{\partial L}{\partial z_{bi}} = \frac{1}{\sigma_i}\Big[\hat g_{bi}
 # - \frac1N\sum_{b'} \hat g_{b'i} - \hat z_{bi}\, \frac1N\sum_{b'} \hat z_{b'i}\,\hat g_{b'i}\Big] .$$
 #
+# The second term is zero here on its own: $\hat g$ is a combination of the columns of $\hat Z_B$, and these are centred.
+# It stands in the formula because it belongs to standardising, whatever comes after.
+#
 # {{exercise:barlow_twins_gradient}}
 #
 # Return the gradient with respect to `z_a`, shape $(N, D)$, without automatic differentiation. Use $\epsilon = 0$.
@@ -447,7 +450,7 @@ from jemlib.views import denormalize, make_views
 images = load("motifs", "train", limit=scale.limit)
 test = load("motifs", "test", limit=None if scale.name != "smoke" else 200)
 shown = images.pixels[:10]
-pair = make_views(shown, "simclr", generator=torch.Generator().manual_seed(0))
+pair = make_views(shown, "vicreg", generator=torch.Generator().manual_seed(0))
 plots.image_grid([shown, denormalize(pair[0]), denormalize(pair[1])], ["image", "view A", "view B"])
 
 # %% [markdown]
@@ -458,7 +461,7 @@ from jemlib.evaluate import evaluating
 from jemlib.methods import build
 from jemlib.train import fit
 
-probe = make_views(images.pixels[:512], "simclr", generator=torch.Generator().manual_seed(1))
+probe = make_views(images.pixels[:512], "vicreg", generator=torch.Generator().manual_seed(1))
 steps = scale.steps or 2000
 log_every = max(1, steps // 70)
 snapshots = {}
@@ -630,8 +633,7 @@ print("official code:", float(invariance_term(cross_correlation(h, h, 0.0))))
 
 # %% [markdown]
 # **P2: constants.** The text gives $\lambda = 0.005$ and weight decay $1.5\cdot10^{-6}$; the code has $0.0051$ and
-# $10^{-6}$. Neither carries over to another $D$: see point 2 of the widget. `jemlib.methods` uses $\lambda = 1/D$ at
-# $D = 256$.
+# $10^{-6}$. Neither has to carry over to another $D$: see point 2 of the widget.
 
 # %% [markdown]
 # ## Take-away

@@ -52,7 +52,7 @@ def test_a_run_folder_gives_its_method_back(finished: tuple[experiment.Run, Path
 
 
 def test_a_folder_without_a_run_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="holds no complete run .* Run `jem train METHOD --out"):
+    with pytest.raises(ValueError, match=r"holds no complete run .* Run `jem train METHOD --out"):
         restore(tmp_path)
 
 
@@ -68,7 +68,7 @@ def test_damaged_metrics_and_weights_are_named(finished: tuple[experiment.Run, P
 
 
 def test_settings_of_the_method_are_checked_before_anything_is_loaded() -> None:
-    with pytest.raises(ValueError, match="setting of vicreg must be one of .*; got 'lambd'"):
+    with pytest.raises(ValueError, match=r"setting of vicreg must be one of .*; got 'lambd'"):
         run("vicreg", data="folder:/nowhere", scale="smoke", settings={"lambd": 1.0})
 
 

@@ -21,13 +21,17 @@ import hashlib
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jemlib.course.exercise import REGISTRY, Exercise, of_lesson, repository_root
-from jemlib.files import write_text
+from jemlib.course.readme import filled, read_record
+from jemlib.experiment import hardware
+from jemlib.files import write_json, write_text
+from jemlib.scales import current_scale
 
 # Second-level headings that every lesson has; a heading may go on after the name ("## Derivation: the gradient").
 REQUIRED_SECTIONS = (
@@ -67,7 +71,7 @@ def build(
     root: str | Path | None = None,
     report: Callable[[str], None] = lambda message: None,
 ) -> list[Path]:
-    """Write the notebooks of lessons, or with `check` only say which ones differ from what would be written.
+    """Write the notebooks of lessons and the tables of README.md, or with `check` only say which ones differ.
 
     Args:
         names: lessons such as "02_barlow_twins" or "02"; None means all, and then left-over notebooks count as well.
@@ -100,13 +104,26 @@ def build(
             solved = None
         else:
             report(f"executing {paths[1].relative_to(root)}")
+            started = time.perf_counter()
             _execute(solved, paths[1], root)
+            _record_seconds(root, source.stem, time.perf_counter() - started)
         for path, notebook in zip(paths, (student, solved)):
             if notebook is not None and _update(path, _text(notebook), check):
                 changed.append(path.relative_to(root))
     if names is None and check:
         changed += [path.relative_to(root) for path in _left_over(root)]
+    page = root / "README.md"
+    if names is None and page.is_file() and _update(page, filled(page.read_text(encoding="utf-8"), root), check):
+        changed.append(page.relative_to(root))
     return sorted(changed)
+
+
+def _record_seconds(root: Path, lesson: str, seconds: float) -> None:
+    """Keep how long a solved lesson ran, for the README. Only scale `cpu` counts: that is what a reader waits for."""
+    scale = current_scale()
+    if scale.name == "cpu" and (root / "results").is_dir():
+        record = {**read_record(root, "lessons"), lesson: {"seconds": round(seconds), **hardware()}}
+        write_json(root / "results" / "lessons.json", record)
 
 
 def notebooks(text: str, lesson: str) -> tuple[Any, Any]:
@@ -448,7 +465,6 @@ def _execute(notebook: Any, path: Path, root: Path) -> None:
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
-        store_widget_state=False,
     )
     try:
         client.execute(env={name: value for name, value in os.environ.items() if name != "NBGRADER_EXECUTION"})

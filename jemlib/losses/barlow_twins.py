@@ -139,5 +139,6 @@ def barlow_twins_gradient(z_a: Tensor, z_b: Tensor, lambd: float = 5e-3) -> Tens
     g_c = 2 * lambd * off_diagonal(c) - 2 * torch.diag(1 - c.diagonal())
     # dL/da = b G^T / N
     g_a = b @ g_c.T / z_a.shape[0]
+    # (mean_b g_bj is already 0, because b is centred; it is kept, as the formula of standardising has it)
     # dL/dz_bj = [ g_bj - mean_b g_bj - a_bj mean_b(a_bj g_bj) ] / sigma_j
     return (g_a - g_a.mean(dim=0) - a * (a * g_a).mean(dim=0)) / z_a.std(dim=0, correction=0)

@@ -1,0 +1,84 @@
+"""The generated tables of README.md: the lessons, and the results, both from files that runs have written."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from jemlib.course.exercise import of_lesson
+from jemlib.experiment import markdown_table
+
+
+def filled(text: str, root: Path) -> str:
+    """README text with the parts between `<!-- NAME -->` and `<!-- /NAME -->` written anew.
+
+    Raises:
+        ValueError: a mark is missing.
+    """
+    for name, table in (("lessons", lessons_table(root)), ("results", results_tables(root))):
+        marked = re.search(rf"<!-- {name} -->\n.*?<!-- /{name} -->", text, re.DOTALL)
+        if marked is None:
+            raise ValueError(f"README.md needs the marks <!-- {name} --> and <!-- /{name} -->.")
+        text = f"{text[: marked.start()]}<!-- {name} -->\n{table}\n<!-- /{name} -->{text[marked.end() :]}"
+    return text
+
+
+def read_record(root: Path, name: str) -> dict[str, Any]:
+    """A JSON record of results/, empty when it is not there yet."""
+    path = root / "results" / f"{name}.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+
+def lessons_table(root: Path) -> str:
+    """Lesson, what you derive, measured minutes, exercises, library functions: one row for each source."""
+    seconds = read_record(root, "lessons")
+    lines = [
+        "| lesson | what you derive | runs in | exercises | library functions |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for source in sorted((root / "solutions").glob("[0-9][0-9]_*.py")):
+        title = re.search(r"^# # (?:\d\d · )?(.+)$", source.read_text(encoding="utf-8"), re.MULTILINE)
+        exercises = of_lesson(source.stem)
+        functions = dict.fromkeys(f"`{e.reference.__name__}`" for e in exercises)
+        minutes = f"{seconds[source.stem]['seconds'] / 60:.1f} min" if source.stem in seconds else ""
+        links = (
+            f"[{source.stem}](lessons/{source.stem}.ipynb) ([solved](solutions/{source.stem}.ipynb))",
+            title[1] if title else "",
+            minutes,
+            f"{len(exercises)}, about {sum(e.minutes for e in exercises)} min",
+            ", ".join(functions),
+        )
+        lines.append(f"| {' | '.join(links)} |")
+    return "\n".join(lines)
+
+
+def results_tables(root: Path) -> str:
+    """The comparison on motifs, the run on real CIFAR-10 images, and the speed ratios, as far as they are recorded."""
+    parts = []
+    table = read_record(root, "motifs_cpu")
+    if table:
+        run = table["runs"][0]
+        parts.append(
+            f"Generated `motifs`, scale `cpu`, {run['steps']} steps of {run['recipe']['batch_size']} images, "
+            f"{run['threads']} threads, mean over {table['seeds']} seeds (± half the range):\n\n{markdown_table(table)}"
+        )
+    run = read_record(root, "cifar10_vicreg")
+    if run:
+        raw = run["baselines"]["raw pixels"]
+        parts.append(
+            f"CIFAR-10 as a folder of JPEG images, {run['train_images']:,} for training, "
+            f"{run['train_seconds'] / 60:.1f} minutes on {run['threads']} threads, backbone `{run['backbone']}`:\n\n"
+            "| method | kNN | linear |\n| --- | --- | --- |\n"
+            f"| *raw pixels* | {raw['knn']:.3f} | {raw['linear']:.3f} |\n"
+            f"| {run['method']} | {run['knn']:.3f} | {run['linear']:.3f} |"
+        )
+    bench = read_record(root, "bench")
+    if bench:
+        rows = "\n".join(f"| {name} | {value:.2f} |" for name, value in bench["ratios"].items())
+        parts.append(
+            f"Speed ratios, each measured in one run on {bench['threads']} threads:\n\n"
+            f"| what | ratio |\n| --- | --- |\n{rows}"
+        )
+    return "\n\n".join(parts)
