@@ -29,14 +29,16 @@ from jemlib.views import make_views, normalize
 
 @contextlib.contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode and no gradients inside the block; the mode is put back after it."""
-    was_training = module.training
+    """Evaluation mode and no gradients inside the block; each part gets its own mode back after it."""
+    # Part by part: a Sequential put together for the occasion says nothing about the mode of what it holds.
+    modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        module.train(was_training)
+        for part, training in modes:
+            part.training = training
 
 
 def features(module: nn.Module, images: Images, *, batch_size: int = 500) -> Tensor:

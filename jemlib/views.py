@@ -90,8 +90,8 @@ def _check_range(name: str, value: object, at_most: float | None = None) -> None
         raise ValueError(f"{name} must be (low, high) with low <= high; got {value!r}.")
 
 
-# The papers' recipes as their CIFAR versions have them. All leave out the blur, which the papers use at 224 pixels: at
-# 32 pixels it removes most of what there is to see (SimCLR, 2002.05709, appendix B.9, leaves it out too).
+# The papers' recipes, adapted to 32 pixels. All leave out the blur, which the papers use at 224 pixels; SimCLR
+# (2002.05709, appendix B.9) leaves it out for CIFAR-10 too.
 _SIMCLR = Recipe()  # B.9: strength 0.5, that is half of (0.8, 0.8, 0.8, 0.2)
 # BYOL (2006.07733, appendix B): weaker saturation; only the second view is solarised. Barlow Twins uses the same.
 _BYOL = Recipe(jitter=(0.4, 0.4, 0.2, 0.1))
@@ -218,12 +218,14 @@ def crop_and_resize(x: Tensor, box: Tensor, flip: Tensor, size: int = SIZE) -> T
 
     Returns:
         `(N, 3, size, size)` float32; equal to torchvision's `resized_crop(..., antialias=True)` up to rounding.
+
+    Raises:
+        ValueError: an argument has the wrong shape or type, or a box does not lie inside the image.
     """
     _check_images("x", x)
     _check_per_sample(x, flip=flip)
     validate.integer("size", size, at_least=1)
-    if box.shape != (x.shape[0], 4):
-        raise ValueError(f"box must have shape (N, 4) with N = {x.shape[0]}; got {validate.describe(box)}.")
+    _check_boxes(x, box)
     return _crop(x, box, flip, x.new_empty(x.shape[0], 3, size, size, dtype=torch.float32))
 
 
@@ -357,11 +359,26 @@ def _check_images(name: str, x: Tensor) -> None:
 
 def _check_per_sample(x: Tensor, **values: Tensor) -> None:
     for name, value in values.items():
-        if not isinstance(value, Tensor) or value.shape != (x.shape[0],):
+        yes_or_no = name in ("flip", "which")
+        if not isinstance(value, Tensor) or value.shape != (x.shape[0],) or yes_or_no != (value.dtype == torch.bool):
             raise ValueError(
-                f"{name} must be a tensor (N,) with one value per sample, N = {x.shape[0]}; "
-                f"got {validate.describe(value)}."
+                f"{name} must be a {'bool' if yes_or_no else 'floating-point'} tensor (N,) with one value per sample, "
+                f"N = {x.shape[0]}; got {validate.describe(value)}."
             )
+
+
+def _check_boxes(x: Tensor, box: Tensor) -> None:
+    if not isinstance(box, Tensor) or box.shape != (x.shape[0], 4):
+        raise ValueError(f"box must be a tensor (N, 4) with N = {x.shape[0]}; got {validate.describe(box)}.")
+    height, width = x.shape[2:]
+    top, left, h, w = box.unbind(dim=1)
+    outside = (top < 0) | (left < 0) | (h < 1) | (w < 1) | (top + h > height) | (left + w > width)
+    if outside.any():
+        i = int(outside.nonzero()[0])
+        raise ValueError(
+            f"box must be (top, left, height, width) inside the image of {height} x {width} pixels; "
+            f"got {box[i].tolist()} for sample {i}."
+        )
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -533,8 +550,8 @@ def _check_generator(generator: torch.Generator | None, device: torch.device) ->
         return
     if not isinstance(generator, torch.Generator):
         raise TypeError(f"generator must be a torch.Generator or None; got {validate.describe(generator)}.")
-    if generator.device.type != device.type:
+    if generator.device.type != device.type or generator.device.index not in (None, device.index):
         raise ValueError(
             f"generator must be on the device of the pixels, {device}; got one on {generator.device}. "
-            f"Make it with torch.Generator({device.type!r})."
+            f"Make it with torch.Generator({str(device)!r})."
         )

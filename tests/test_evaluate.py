@@ -100,6 +100,13 @@ def test_features_leave_the_module_in_the_mode_it_was_in() -> None:
     assert not first.requires_grad
 
 
+def test_parts_that_were_evaluating_stay_so_when_they_are_evaluated_together() -> None:
+    backbone, tail = conv_small().eval(), torch.nn.BatchNorm1d(128).train()
+    evaluate.features(torch.nn.Sequential(backbone, tail), load("motifs", "test", limit=4))
+    assert not any(part.training for part in backbone.modules())
+    assert tail.training
+
+
 def test_features_do_not_depend_on_the_batch_size() -> None:
     net = conv_small()
     images = load("motifs", "test", limit=30)

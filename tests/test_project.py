@@ -71,8 +71,9 @@ def test_imports_point_downwards(layer: str) -> None:
 
 
 def test_no_file_of_the_library_is_too_long_to_read() -> None:
-    long = {p.name: n for p in (ROOT / "jemlib").rglob("*.py") if (n := len(p.read_text().splitlines())) > 600}
-    assert long == {}
+    """600 lines; the exercises are exempt, because each stands beside its long list of wrong answers."""
+    files = [p for p in (ROOT / "jemlib").rglob("*.py") if p.parent.name != "exercises"]
+    assert {p.name: n for p in files if (n := len(p.read_text().splitlines())) > 600} == {}
 
 
 def test_what_is_committed_names_no_machine() -> None:

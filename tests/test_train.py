@@ -47,11 +47,10 @@ def test_one_seed_gives_one_result_and_another_seed_another(images: Images) -> N
 
 @pytest.mark.parametrize("name", ["simclr", "barlow_twins", "vicreg"])
 def test_training_lowers_the_loss(name: str, images: Images) -> None:
-    history = fit(
-        build(name, widths=(16, 16)), images, scale="smoke", **{**TINY, "steps": 60, "learning_rate": 4e-3}, log_every=1
-    )
+    settings = {**TINY, "steps": 80, "learning_rate": 4e-3}
+    history = fit(build(name, widths=(16, 16), views="none"), images, scale="smoke", **settings, log_every=1)
     totals = history["total"]
-    assert sum(totals[-5:]) < 0.9 * sum(totals[:5])
+    assert sum(totals[-20:]) < 0.95 * sum(totals[:20])
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "lars"])

@@ -491,12 +491,18 @@ def test_an_impossible_recipe_is_refused(settings: dict, error: type[Exception],
 
 def test_operations_name_a_bad_argument() -> None:
     x = floats(4)
-    with pytest.raises(ValueError, match=r"factor must be a tensor \(N,\).*N = 4"):
+    with pytest.raises(ValueError, match=r"factor must be a floating-point tensor \(N,\).*N = 4"):
         views.adjust_brightness(x, torch.ones(3))
     with pytest.raises(ValueError, match="x must be a floating-point tensor"):
         views.adjust_hue(photos(4), torch.zeros(4))
-    with pytest.raises(ValueError, match=r"box must have shape \(N, 4\)"):
-        views.crop_and_resize(x, torch.zeros(4, 3), torch.zeros(4, dtype=torch.bool))
+    no = torch.zeros(4, dtype=torch.bool)
+    with pytest.raises(ValueError, match=r"box must be a tensor \(N, 4\)"):
+        views.crop_and_resize(x, torch.zeros(4, 3), no)
+    with pytest.raises(ValueError, match=r"flip must be a bool tensor \(N,\)"):
+        views.crop_and_resize(x, torch.tensor([[0, 0, 9, 9]]).expand(4, 4), no.float())
+    for wrong in ([0, 0, 33, 9], [-1, 0, 9, 9], [0, 0, 0, 9], [0, 30, 9, 3]):
+        with pytest.raises(ValueError, match=r"box must be .* inside the image of 32 x 32 pixels; got .* for sample 2"):
+            views.crop_and_resize(x, torch.tensor([[0, 0, 9, 9], [5, 5, 27, 27], wrong, wrong]), no)
     with pytest.raises(ValueError, match="threshold must be"):
         views.solarize(x, torch.ones(4, dtype=torch.bool), threshold=2.0)
     with pytest.raises(ValueError, match="views must be a floating-point tensor"):
