@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write beside and rename."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.partial")
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A name next to `path` to write to; renamed to `path` when the block ends well, removed when it does not."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
+        yield partial
+        os.replace(partial, path)
     finally:
-        beside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write beside and rename."""
+    with beside(path) as partial:
+        partial.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write as UTF-8, beside and renamed."""
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -27,9 +41,5 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_torch(path: Path, value: Any) -> None:
     """Write with torch.save, beside and renamed."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        torch.save(value, beside)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with beside(path) as partial:
+        torch.save(value, partial)

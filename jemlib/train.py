@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 from jemlib import validate
 from jemlib.checkpoint import Checkpoint
 from jemlib.data import Images
+from jemlib.files import beside
 from jemlib.methods import Method
 from jemlib.optim import build_optimizer, learning_rate
 from jemlib.scales import SCALES, Scale, adjusted_scale, current_scale
@@ -53,13 +54,10 @@ class History:
 
     def save(self, path: str | Path) -> None:
         """Write the rows as a CSV file, beside it first and then renamed."""
-        path = Path(path)
-        beside = path.with_name(path.name + ".partial")
-        with beside.open("w", newline="") as file:
+        with beside(Path(path)) as partial, partial.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(self.rows)
-        os.replace(beside, path)
 
 
 def default_device() -> torch.device:

@@ -4,15 +4,17 @@ A view is made in the order that the papers use: crop, resize and flip; jitter o
 normalise. The parameters are drawn for the whole batch at once and every operation takes one value per sample, so
 that nothing loops over images and everything stays on the device of the pixels.
 
-Two things make it quick on a processor. A crop, its resize and its flip are one linear map per axis, hence two
-batched matrix products. And the colours are worked out in place on a few dozen images at a time, which stay in the
-cache of the processor.
+Three things make it quick on a processor. A crop, its resize and its flip are one linear map per axis, hence two
+batched matrix products. The colours are worked out in place on some hundred images at a time, which stay in the cache.
+And it runs on one thread: the operations are so short that two threads mostly wait for each other, above all when
+something else is running.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, overload
 
@@ -28,7 +30,7 @@ STD = (0.2470, 0.2435, 0.2616)
 # The weights of red, green and blue in the brightness that the eye sees (ITU-R BT.601, as torchvision rounds them).
 LUMA = (0.2989, 0.587, 0.114)
 CROP_TRIES = 10  # as torchvision's RandomResizedCrop
-# Images worked on together on a processor: 128 x 3 x 32 x 32 floats are 1.6 MB, what the caches of two cores hold.
+# Images worked on together on a processor: more leave its cache, fewer leave it waiting for Python. Set by measuring.
 CHUNK = 128
 
 
@@ -247,15 +249,18 @@ def _resampling(start: Tensor, length: Tensor, pixels: int, size: int, flip: Ten
     target = torch.arange(size, device=start.device, dtype=torch.float32)[:, None]
     if flip is not None:
         target = torch.where(flip[:, None, None], size - 1 - target, target)
-    scale = length / size
-    # Output pixel j looks at the point start + (j + 1/2) scale, through a triangle that is one output pixel wide
-    # on each side when the image shrinks (antialiasing) and one input pixel when it grows.
+    scale, last = length / size, start + length - 1
+    # Output pixel j looks at the point start + (j + 1/2) scale, through a triangle.
     centre = start + (target + 0.5) * scale - 0.5
+    if pixels <= size:
+        # No crop shrinks: the triangle reaches one input pixel to each side. Beyond the border stands the last pixel.
+        return (source - centre.clamp(start, last)).abs_().neg_().add_(1).clamp_(min=0)
+    # Where the crop shrinks the triangle is one output pixel wide on each side (antialiasing). Pixels outside the box
+    # have no weight, and the others share it.
     radius = scale.clamp(min=1)
-    weight = 1 - (source / radius - centre / radius).abs_().clamp_(max=1)
-    # Pixels outside the box have no weight, and the others share it.
-    weight *= ((source >= start) & (source < start + length)).float()
-    return weight.div_(weight.sum(dim=2, keepdim=True))
+    weight = (1 - (source - centre).abs_() / radius).clamp_(min=0)
+    weight *= (source >= start) & (source <= last)
+    return weight / weight.sum(dim=2, keepdim=True)
 
 
 def _luma(x: Tensor) -> Tensor:
@@ -447,16 +452,28 @@ def make_views(
     n, _, height, width = pixels.shape
     views = torch.empty(num_views, n, 3, SIZE, SIZE, device=pixels.device)
     drawn = []
-    for v in range(num_views):
-        recipe = recipes[v % len(recipes)]
-        parameters = draw_parameters(recipe, n, height, width, generator=generator, device=pixels.device)
-        # A GPU wants everything at once; a processor wants what its cache holds.
-        step = CHUNK if pixels.device.type == "cpu" else max(n, 1)
-        for i in range(0, n, step):
-            part = ViewParameters(*(value[i : i + step] for value in parameters))
-            _apply(pixels[i : i + step], part, recipe, views[v, i : i + step])
-        drawn.append(parameters)
+    # A GPU wants everything at once; a processor wants what its cache holds.
+    step = CHUNK if pixels.device.type == "cpu" else max(n, 1)
+    with _one_thread():
+        for v in range(num_views):
+            recipe = recipes[v % len(recipes)]
+            parameters = draw_parameters(recipe, n, height, width, generator=generator, device=pixels.device)
+            for i in range(0, n, step):
+                part = ViewParameters(*(value[i : i + step] for value in parameters))
+                _apply(pixels[i : i + step], part, recipe, views[v, i : i + step])
+            drawn.append(parameters)
     return (views, drawn) if return_parameters else views
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Run what stands inside on one thread of the processor, and then on as many as before."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _apply(pixels: Tensor, p: ViewParameters, recipe: Recipe, x: Tensor) -> None:
@@ -467,7 +484,7 @@ def _apply(pixels: Tensor, p: ViewParameters, recipe: Recipe, x: Tensor) -> None
         _crop(pixels, p.box, p.flip, out=x)
     x.mul_(1 / 255)
     if recipe.jitters:
-        _jitter_(x, p)
+        _where_(p.jittered, x, _jitter_, p.brightness, p.contrast, p.saturation, p.hue, p.order)
     if recipe.grey > 0:
         _where_(p.grey, x, lambda some: _luma(some).expand_as(some))
     if recipe.blur > 0:
@@ -482,7 +499,8 @@ def _apply(pixels: Tensor, p: ViewParameters, recipe: Recipe, x: Tensor) -> None
 def _where_(which: Tensor, x: Tensor, change: Callable[..., Tensor], *values: Tensor) -> None:
     """`x <- change(x, *values)` for the samples `which` `(N,)`; `values` have one entry per sample.
 
-    A processor works on those samples alone. On a GPU to count them is to wait for it, so it changes all and selects.
+    A processor works on those samples alone. On a GPU to count them is to wait for it, so it changes all and selects;
+    a change in place, as the jitter's, has to leave the others alone by their values.
     """
     if x.device.type == "cpu":
         chosen = which.nonzero()[:, 0]
@@ -491,17 +509,16 @@ def _where_(which: Tensor, x: Tensor, change: Callable[..., Tensor], *values: Te
         torch.where(which.view(-1, 1, 1, 1), change(x, *values), x, out=x)
 
 
-def _jitter_(x: Tensor, p: ViewParameters) -> None:
+def _jitter_(x: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor, order: Tensor) -> Tensor:
     """Brightness, contrast and saturation in each sample's own order, then the hue; in place."""
     # The three as rows (keep, to_mean, to_grey) of one blend: (N, operation, coefficient), put in order.
-    zero = torch.zeros_like(p.brightness)
-    brightness = torch.stack([p.brightness, zero, zero], dim=1)
-    contrast = torch.stack([p.contrast, 1 - p.contrast, zero], dim=1)
-    saturation = torch.stack([p.saturation, zero, 1 - p.saturation], dim=1)
-    blends = torch.stack([brightness, contrast, saturation], dim=1).gather(1, p.order[:, :, None].expand(-1, -1, 3))
+    zero = torch.zeros_like(brightness)
+    rows = [(brightness, zero, zero), (contrast, 1 - contrast, zero), (saturation, zero, 1 - saturation)]
+    blends = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
+    blends = blends.gather(1, order[:, :, None].expand(-1, -1, 3))
     for blend in blends.unbind(dim=1):
         _blend_(x, *blend.unbind(dim=1))
-    _hue_(x, p.hue)
+    return _hue_(x, hue)
 
 
 def normalize(pixels: Tensor) -> Tensor:

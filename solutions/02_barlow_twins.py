@@ -267,6 +267,7 @@ for name, (view_a, view_b) in batches.items():
     print(f"{name:28s} {total:.4f}")
 
 # %% [markdown]
+# The third row is a hair below 8, because $\epsilon$ keeps every $|C_{ii}|$ a hair below 1.
 # The last row is complete collapse: all embeddings coincide. Nothing correlates with anything, $C = 0$, and $L = D$.
 # That is a high value, but the gradient there is exactly zero. Lesson 05 shows why a network still gets away from it.
 
@@ -480,7 +481,7 @@ history = fit(method, images, scale=scale, log_every=log_every, on_log=record, s
 # %% [markdown]
 # The first 48 dimensions of $C$ at four moments. Red is $+1$, white is $0$, blue is $-1$.
 
-# %%
+# %% tags=["readme"]
 logged = sorted(snapshots)
 moments = sorted({logged[0], logged[len(logged) // 14], logged[len(logged) // 4], logged[-1]})
 plots.matrices([snapshots[step][:48, :48] for step in moments], [f"step {step}" for step in moments])
@@ -628,8 +629,8 @@ for temperature in (1.0, 0.2, 0.05):
 
 # %% tags=["nbval-check-output"]
 algorithm_1 = (h / h.std(dim=0)).T @ (h / h.std(dim=0)) / 4
-print("Algorithm 1 on the perfect batch:", float(invariance_term(algorithm_1)), " expected D/N^2 =", 2 / 4**2)
-print("official code:", float(invariance_term(cross_correlation(h, h, 0.0))))
+print(f"Algorithm 1 on the perfect batch: {float(invariance_term(algorithm_1)):.4f}, expected D/N^2 = {2 / 4**2:.4f}")
+print(f"official code: {float(invariance_term(cross_correlation(h, h, 0.0))):.4f}")
 
 # %% [markdown]
 # **P2: constants.** The text gives $\lambda = 0.005$ and weight decay $1.5\cdot10^{-6}$; the code has $0.0051$ and

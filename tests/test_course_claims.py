@@ -28,34 +28,37 @@ def _only_these_claims(monkeypatch):
 
 
 def test_a_claim_measures_itself_with_seed_0_and_prints_the_numbers(capsys):
-    assert claim("test.good") == {"loss": 0.0, "limit": 1.0}
+    claim("test.good")
     said = capsys.readouterr().out
-    assert "It stays small. Criterion: loss below 0.15" in said
+    assert "It stays small.\n  criterion: loss below 0.15" in said
+    assert "loss = 0, limit = 1" in said
     assert "It holds." in said
 
 
 def test_given_numbers_are_judged_instead(capsys):
-    assert claim("test.good", loss=0.14) == {"loss": 0.14}
+    claim("test.good", loss=0.14)
     assert "loss = 0.14" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("scale", ["cpu", "gpu"])
 def test_a_claim_that_fails_raises_with_statement_criterion_and_numbers(scale, monkeypatch):
     monkeypatch.setenv("JEMLIB_SCALE", scale)
-    with pytest.raises(AssertionError, match=r"test\.good: It stays small\. Criterion: loss below 0\.15 .*loss = 0\.2"):
+    with pytest.raises(
+        AssertionError, match=r"(?s)test\.good: It stays small\..*criterion: loss below 0\.15.*loss = 0\.2"
+    ):
         claim("test.good", loss=0.2)
 
 
 def test_at_smoke_scale_nothing_is_measured_or_asserted(monkeypatch, capsys):
     monkeypatch.setenv("JEMLIB_SCALE", "smoke")
-    assert claim("test.good", loss=0.2) == {"loss": 0.2}
-    assert claim("test.good") == {}
+    claim("test.good", loss=0.2)
+    claim("test.good")
     assert capsys.readouterr().out.count("Not tested at scale smoke") == 2
 
 
 def test_a_number_that_is_nan_fails_whatever_the_criterion_says():
     register(Claim("test.blind", "S.", "99_test", "not above 1", measure, lambda n: not n["loss"] > 1))
-    with pytest.raises(AssertionError, match="does not hold"):
+    with pytest.raises(AssertionError, match="It does not hold"):
         claim("test.blind", loss=math.nan)
 
 

@@ -56,7 +56,9 @@ def test_the_settings_rebuild_the_method(name: str) -> None:
 
 
 def test_an_unknown_setting_is_an_error_that_lists_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"'lambd', 'invariance', 'backbone', 'widths', 'views'; got 'lambda'. Did you mean 'lambd'"):
+    with pytest.raises(
+        ValueError, match=r"'lambd', 'invariance', 'backbone', 'widths', 'views'; got 'lambda'. Did you mean 'lambd'"
+    ):
         build("barlow_twins", **{"lambda": 0.1})
 
 

@@ -16,6 +16,7 @@ Ids, points and headers come from the registry of exercises. The same source giv
 from __future__ import annotations
 
 import ast
+import base64
 import copy
 import hashlib
 import os
@@ -30,7 +31,7 @@ from typing import Any
 from jemlib.course.exercise import REGISTRY, Exercise, of_lesson, repository_root
 from jemlib.course.readme import filled, read_record
 from jemlib.experiment import hardware
-from jemlib.files import write_json, write_text
+from jemlib.files import write_bytes, write_json, write_text
 from jemlib.scales import current_scale
 
 # Second-level headings that every lesson has; a heading may go on after the name ("## Derivation: the gradient").
@@ -112,10 +113,30 @@ def build(
                 changed.append(path.relative_to(root))
     if names is None and check:
         changed += [path.relative_to(root) for path in _left_over(root)]
+    changed += _update_picture(root, check)
     page = root / "README.md"
     if names is None and page.is_file() and _update(page, filled(page.read_text(encoding="utf-8"), root), check):
         changed.append(page.relative_to(root))
     return sorted(changed)
+
+
+def _update_picture(root: Path, check: bool) -> list[Path]:
+    """README's picture: the figure of the cell that is tagged `readme`, taken from the solved notebook."""
+    path = root / "results" / "readme.png"
+    for source in _sources(root, None):
+        notebook = _read(source.with_suffix(".ipynb"))
+        for cell in notebook.cells if notebook is not None else []:
+            pictures = [o.data["image/png"] for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
+            if "readme" not in cell.metadata.get("tags", []) or not pictures:
+                continue
+            fresh = base64.b64decode(pictures[0])
+            if path.is_file() and path.read_bytes() == fresh:
+                return []
+            if not check:
+                path.parent.mkdir(exist_ok=True)
+                write_bytes(path, fresh)
+            return [path.relative_to(root)]
+    return []
 
 
 def _record_seconds(root: Path, lesson: str, seconds: float) -> None:

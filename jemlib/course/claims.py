@@ -82,13 +82,10 @@ def known() -> dict[str, Claim]:
     return REGISTRY
 
 
-def claim(id: str, **numbers: float) -> dict[str, float]:
+def claim(id: str, **numbers: float) -> None:
     """Test a claim and print the outcome; with `numbers` on these, without on numbers measured here with seed 0.
 
     At scale `smoke` the claim is not tested, because runs that small say nothing about it.
-
-    Returns:
-        the numbers.
 
     Raises:
         AssertionError: the criterion does not hold, at scale `cpu` or `gpu`.
@@ -98,16 +95,16 @@ def claim(id: str, **numbers: float) -> dict[str, float]:
 
     claims, scale = known(), current_scale()
     found = claims[validate.choice("id", id, claims)]
+    heading = f"Claim {id}: {found.statement}"
     if scale.name == "smoke":
-        print(f"Claim {id}: {found.statement} Not tested at scale smoke: the runs are too small to say.")
-        return _as_floats(numbers)
+        print(f"{heading}\n  Not tested at scale smoke: the runs are too small to say.")
+        return
     measured = _as_floats(numbers or found.measure(0, scale))
     listed = ", ".join(f"{name} = {value:.4g}" for name, value in measured.items())
-    summary = f"Claim {id}: {found.statement} Criterion: {found.criterion} Numbers: {listed}."
+    summary = f"{heading}\n  criterion: {found.criterion}\n  measured: {listed}"
     if not found.evaluate(measured):
-        raise AssertionError(f"{summary} The criterion does not hold.")
-    print(f"{summary} It holds.")
-    return measured
+        raise AssertionError(f"{summary}\n  It does not hold.")
+    print(f"{summary}\n  It holds.")
 
 
 def run_claims(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +23,7 @@ from torch import Tensor
 
 from jemlib import validate
 from jemlib.data.images import SIZE, SPLITS, Images, cache_folder, permutation, progress
+from jemlib.files import write_torch
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 PARTS = ("train", "test")
@@ -278,18 +278,11 @@ def _from_cache(cache: Path, source: str) -> Decoded | None:
 def _to_cache(cache: Path, source: str, decoded: Decoded) -> None:
     """Write beside the final name, then rename: a reader sees the old file or the new one, never half of one."""
     held = {"source": source, "digest": _digest(decoded), **decoded._asdict()}
-    partial = None
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cache.parent, prefix=cache.name, suffix=".tmp", delete=False) as file:
-            partial = Path(file.name)
-            torch.save(held, file)
-        os.replace(partial, cache)
+        write_torch(cache, held)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         warnings.warn(
             f"the decoded images could not be kept in {cache} ({error}); they will be read again next time.",
             stacklevel=5,
         )
-    finally:
-        if partial is not None:
-            partial.unlink(missing_ok=True)
