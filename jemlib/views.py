@@ -4,17 +4,15 @@ A view is made in the order that the papers use: crop, resize and flip; jitter o
 normalise. The parameters are drawn for the whole batch at once and every operation takes one value per sample, so
 that nothing loops over images and everything stays on the device of the pixels.
 
-Three things make it quick on a processor. A crop, its resize and its flip are one linear map per axis, hence two
-batched matrix products. The colours are worked out in place on some hundred images at a time, which stay in the cache.
-And it runs on one thread: the operations are so short that two threads mostly wait for each other, above all when
-something else is running.
+Three things make it quick on a processor. A crop, its resize and its flip are one linear map per axis, so that a whole
+batch is resampled by a selection of rows and a matrix product. Brightness, contrast and saturation, in any order, are
+one blend. And the colours are worked out in place on some hundred images at a time, which stay in the cache.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, overload
 
@@ -31,7 +29,7 @@ STD = (0.2470, 0.2435, 0.2616)
 LUMA = (0.2989, 0.587, 0.114)
 CROP_TRIES = 10  # as torchvision's RandomResizedCrop
 # Images worked on together on a processor: more leave its cache, fewer leave it waiting for Python. Set by measuring.
-CHUNK = 128
+CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -209,8 +207,8 @@ def draw_parameters(
 def crop_and_resize(x: Tensor, box: Tensor, flip: Tensor, size: int = SIZE) -> Tensor:
     """Cut a box out of each image, resize it with an antialiased bilinear filter, and mirror it where asked.
 
-    Interpolating in y and in x are separate linear maps, so the whole operation is two matrix products per image:
-    `out = W_y image W_x^T`. A flip reverses the rows of W_x.
+    Interpolating in y and in x are separate linear maps, so the whole operation is `out = W_y image W_x^T` for each
+    image. A flip reverses the rows of W_x.
 
     Args:
         x: `(N, 3, H, W)` float.
@@ -231,34 +229,59 @@ def crop_and_resize(x: Tensor, box: Tensor, flip: Tensor, size: int = SIZE) -> T
     return _crop(x, box, flip, x.new_empty(x.shape[0], 3, size, size, dtype=torch.float32))
 
 
-def _crop(x: Tensor, box: Tensor, flip: Tensor, out: Tensor) -> Tensor:
-    """As `crop_and_resize`, also for uint8, written to `out` `(N, 3, size, size)`."""
+def _crop(x: Tensor, box: Tensor, flip: Tensor, out: Tensor, unit: float = 1.0) -> Tensor:
+    """As `crop_and_resize`, also for uint8, multiplied by `unit` and written to `out` `(N, 3, size, size)`."""
     n, _, height, width = x.shape
-    size = out.shape[-1]
-    w_y = _resampling(box[:, 0], box[:, 2], height, size)
-    w_x = _resampling(box[:, 1], box[:, 3], width, size, flip)
-    # The three channels share W_x, so each image is one product: (3 H, W) @ (W, size).
-    columns = torch.bmm(x.to(w_x.dtype).reshape(n, 3 * height, width), w_x.mT).view(n, 3, height, size)
-    return torch.matmul(w_y[:, None], columns, out=out)
+    size, x = out.shape[-1], x.float()
+    if height <= size:
+        rows = _interpolate_rows(x, box[:, 0], box[:, 2], size)
+    else:
+        rows = torch.matmul(_resampling(box[:, 0], box[:, 2], height, size)[:, None], x)
+    w_x = _resampling(box[:, 1], box[:, 3], width, size, flip).mul_(unit)
+    # The three channels share W_x, so each image is one product: (3 size, W) @ (W, size).
+    torch.bmm(rows.view(n, 3 * size, width), w_x.mT, out=out.view(n, 3 * size, size))
+    return out
+
+
+def _centres(start: Tensor, length: Tensor, size: int) -> Tensor:
+    """The points `(N, size)` of the image which the pixels of the result look at: `start + (j + 1/2) length / size`."""
+    target = torch.arange(size, device=start.device) + 0.5
+    return start[:, None] + target * (length / size)[:, None] - 0.5  # pixel i has its centre at i + 1/2
+
+
+def _interpolate_rows(x: Tensor, start: Tensor, length: Tensor, size: int) -> Tensor:
+    """W_y applied to `(N, 3, H, W)` when no crop shrinks, giving `(N, 3, size, W)`.
+
+    Each row of W_y then has two entries at most, and blending two selected rows is quicker than a product.
+    """
+    n, _, height, width = x.shape
+    last = (start + length - 1)[:, None]
+    # Beyond the border of the box stands its last row.
+    centre = torch.maximum(_centres(start, length, size), start[:, None]).minimum(last)
+    above = centre.floor().long()
+    below = torch.minimum(above + 1, last)
+    # The number of each row in the list of all rows of all channels of all images.
+    first = height * torch.arange(3 * n, device=x.device).view(n, 3, 1)
+    listed = x.reshape(-1, width)
+    upper, lower = (listed.index_select(0, (first + row[:, None]).flatten()) for row in (above, below))
+    share = (centre - above)[:, None, :].expand(n, 3, size).reshape(-1, 1)
+    return torch.lerp(upper, lower, share, out=upper).view(n, 3, size, width)
 
 
 def _resampling(start: Tensor, length: Tensor, pixels: int, size: int, flip: Tensor | None = None) -> Tensor:
     """The matrices `(N, size, pixels)` that resample `pixels[start : start + length]` to `size` values."""
-    start, length = start.view(-1, 1, 1).float(), length.view(-1, 1, 1).float()
-    source = torch.arange(pixels, device=start.device, dtype=torch.float32)
-    target = torch.arange(size, device=start.device, dtype=torch.float32)[:, None]
+    source = torch.arange(pixels, device=start.device)
+    centre = _centres(start, length, size)
     if flip is not None:
-        target = torch.where(flip[:, None, None], size - 1 - target, target)
-    scale, last = length / size, start + length - 1
-    # Output pixel j looks at the point start + (j + 1/2) scale, through a triangle.
-    centre = start + (target + 0.5) * scale - 0.5
+        centre = torch.where(flip[:, None], centre.flip(1), centre)
+    start, length, centre = start.view(-1, 1, 1), length.view(-1, 1, 1), centre[:, :, None]
+    last = start + length - 1
     if pixels <= size:
-        # No crop shrinks: the triangle reaches one input pixel to each side. Beyond the border stands the last pixel.
-        return (source - centre.clamp(start, last)).abs_().neg_().add_(1).clamp_(min=0)
+        # No crop shrinks: a triangle of one input pixel to each side. Beyond the border stands the last pixel.
+        return (source - torch.maximum(centre, start).minimum(last)).abs_().neg_().add_(1).clamp_(min=0)
     # Where the crop shrinks the triangle is one output pixel wide on each side (antialiasing). Pixels outside the box
     # have no weight, and the others share it.
-    radius = scale.clamp(min=1)
-    weight = (1 - (source - centre).abs_() / radius).clamp_(min=0)
+    weight = (1 - (source - centre).abs_() / (length / size).clamp(min=1)).clamp_(min=0)
     weight *= (source >= start) & (source <= last)
     return weight / weight.sum(dim=2, keepdim=True)
 
@@ -424,10 +447,10 @@ def make_views(
     """Draw several views of every image; each sample of each view has its own parameters.
 
     Convention: the parameters have the distributions of torchvision's RandomResizedCrop, RandomHorizontalFlip,
-    ColorJitter, RandomGrayscale, GaussianBlur and RandomSolarize, with one difference. ColorJitter orders its four
-    operations at random; here brightness, contrast and saturation are in random order and the hue is last. Turning
-    the hue keeps the largest and the smallest channel, so it commutes with the others except that the grey value
-    which contrast and saturation refer to is the one before the turn, and except for clamping.
+    ColorJitter, RandomGrayscale, GaussianBlur and RandomSolarize. ColorJitter differs in two ways. It orders its
+    four operations at random; here brightness, contrast and saturation are in random order and the hue is last. And it
+    clamps to [0, 1] after each of them; here the three are composed and clamped once, so what one of them would cut
+    off another can bring back.
 
     Args:
         pixels: `(N, 3, H, W)` uint8, on any device.
@@ -454,35 +477,22 @@ def make_views(
     drawn = []
     # A GPU wants everything at once; a processor wants what its cache holds.
     step = CHUNK if pixels.device.type == "cpu" else max(n, 1)
-    with _one_thread():
-        for v in range(num_views):
-            recipe = recipes[v % len(recipes)]
-            parameters = draw_parameters(recipe, n, height, width, generator=generator, device=pixels.device)
-            for i in range(0, n, step):
-                part = ViewParameters(*(value[i : i + step] for value in parameters))
-                _apply(pixels[i : i + step], part, recipe, views[v, i : i + step])
-            drawn.append(parameters)
+    for v in range(num_views):
+        recipe = recipes[v % len(recipes)]
+        parameters = draw_parameters(recipe, n, height, width, generator=generator, device=pixels.device)
+        for i in range(0, n, step):
+            part = ViewParameters(*(value[i : i + step] for value in parameters))
+            _apply(pixels[i : i + step], part, recipe, views[v, i : i + step])
+        drawn.append(parameters)
     return (views, drawn) if return_parameters else views
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Run what stands inside on one thread of the processor, and then on as many as before."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _apply(pixels: Tensor, p: ViewParameters, recipe: Recipe, x: Tensor) -> None:
     """Make one view of `pixels` `(n, 3, H, W)` uint8 in place in `x`; what the recipe never does is left out."""
     if recipe.crop_scale is None and recipe.flip == 0 and pixels.shape[2:] == x.shape[2:]:
-        x.copy_(pixels)
+        x.copy_(pixels).mul_(1 / 255)
     else:
-        _crop(pixels, p.box, p.flip, out=x)
-    x.mul_(1 / 255)
+        _crop(pixels, p.box, p.flip, out=x, unit=1 / 255)
     if recipe.jitters:
         _where_(p.jittered, x, _jitter_, p.brightness, p.contrast, p.saturation, p.hue, p.order)
     if recipe.grey > 0:
@@ -504,21 +514,34 @@ def _where_(which: Tensor, x: Tensor, change: Callable[..., Tensor], *values: Te
     """
     if x.device.type == "cpu":
         chosen = which.nonzero()[:, 0]
-        x.index_copy_(0, chosen, change(x[chosen], *(value[chosen] for value in values)))
+        x.index_copy_(0, chosen, change(*(value.index_select(0, chosen) for value in (x, *values))))
     else:
         torch.where(which.view(-1, 1, 1, 1), change(x, *values), x, out=x)
 
 
 def _jitter_(x: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor, order: Tensor) -> Tensor:
-    """Brightness, contrast and saturation in each sample's own order, then the hue; in place."""
-    # The three as rows (keep, to_mean, to_grey) of one blend: (N, operation, coefficient), put in order.
+    """Brightness, contrast and saturation in each sample's own order, as one blend; then the hue; in place."""
+    _blend_(x, *_composed(brightness, contrast, saturation, order))
+    return _hue_(x, hue)
+
+
+def _composed(brightness: Tensor, contrast: Tensor, saturation: Tensor, order: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The three operations in `order` as one blend `keep x + to_mean M + to_grey G`: three coefficients `(N,)`.
+
+    G is the grey value of a pixel and M its mean over the image. Each operation is such a blend, and so is one after
+    another, because a blend has the grey value `(keep + to_grey) G + to_mean M`.
+    """
     zero = torch.zeros_like(brightness)
     rows = [(brightness, zero, zero), (contrast, 1 - contrast, zero), (saturation, zero, 1 - saturation)]
-    blends = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
+    blends = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)  # (N, operation, coefficient)
     blends = blends.gather(1, order[:, :, None].expand(-1, -1, 3))
-    for blend in blends.unbind(dim=1):
-        _blend_(x, *blend.unbind(dim=1))
-    return _hue_(x, hue)
+    keep, to_mean, to_grey = blends[:, 0].unbind(dim=1)
+    for blend in (blends[:, 1], blends[:, 2]):
+        k, m, g = blend.unbind(dim=1)
+        to_mean = k * to_mean + g * to_mean + m * (keep + to_mean + to_grey)
+        to_grey = k * to_grey + g * (keep + to_grey)
+        keep = k * keep
+    return keep, to_mean, to_grey
 
 
 def normalize(pixels: Tensor) -> Tensor:

