@@ -225,7 +225,7 @@ def compare(
         finished = run(name, data=source, root=root, scale=scale, seed=seed, out=folder, split=split)
         if finished.history.interrupted:
             raise KeyboardInterrupt
-        runs.append(finished.metrics)
+        runs.append({**finished.metrics, "data": data_label(finished.metrics["data"])})
     train = load(source, "train", root=root, limit=scale.limit)
     floor = baselines(train, load_scored(source, split, root, scale), scale=scale, supervised=supervised)
     table = {

@@ -54,26 +54,24 @@ def lessons_table(root: Path) -> str:
     return "\n".join(lines)
 
 
+def described(table: dict[str, Any]) -> str:
+    """What a comparison was run on, in a sentence."""
+    run = table["runs"][0]
+    seeds = f"mean over {table['seeds']} seeds (± half the range)" if table["seeds"] > 1 else "one seed"
+    return (
+        f"`{table['data']}`, {run['train_images']:,} training images, backbone `{run['backbone']}`, scale "
+        f"`{table['scale']}`, {run['steps']:,} steps of {run['recipe']['batch_size']} images on {run['threads']} "
+        f"threads, {seeds}:"
+    )
+
+
 def results_tables(root: Path) -> str:
     """The comparison on motifs, the run on real CIFAR-10 images, and the speed ratios, as far as they are recorded."""
     parts = []
-    table = read_record(root, "motifs_cpu")
-    if table:
-        run = table["runs"][0]
-        parts.append(
-            f"Generated `motifs`, scale `cpu`, {run['steps']} steps of {run['recipe']['batch_size']} images, "
-            f"{run['threads']} threads, mean over {table['seeds']} seeds (± half the range):\n\n{markdown_table(table)}"
-        )
-    run = read_record(root, "cifar10_vicreg")
-    if run:
-        raw = run["baselines"]["raw pixels"]
-        parts.append(
-            f"CIFAR-10 as a folder of JPEG images, {run['train_images']:,} for training, "
-            f"{run['train_seconds'] / 60:.1f} minutes on {run['threads']} threads, backbone `{run['backbone']}`:\n\n"
-            "| method | kNN | linear |\n| --- | --- | --- |\n"
-            f"| *raw pixels* | {raw['knn']:.3f} | {raw['linear']:.3f} |\n"
-            f"| {run['method']} | {run['knn']:.3f} | {run['linear']:.3f} |"
-        )
+    for name in ("motifs_cpu", "cifar10_cpu"):
+        table = read_record(root, name)
+        if table:
+            parts.append(f"{described(table)}\n\n{markdown_table(table)}")
     bench = read_record(root, "bench")
     if bench:
         rows = "\n".join(f"| {name} | {value:.2f} |" for name, value in bench["ratios"].items())

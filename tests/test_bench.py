@@ -1,0 +1,29 @@
+"""The benchmark measures what it says; how fast is for `jem bench`, not for a test."""
+
+from __future__ import annotations
+
+import pytest
+
+from jemlib import bench
+
+
+def test_every_part_counts_two_views_an_image() -> None:
+    for step, views in (bench.bare_step(8), bench.complete_step("vicreg", 8), bench.augmentation_step(8)):
+        step()
+        assert views == 16
+
+
+def test_the_ratios_are_those_of_the_rates() -> None:
+    found = bench.bench(seconds=0.4, rounds=2)
+    rates = found["views_per_second"]
+    expected = rates["complete step, vicreg"] / rates["backbone, bare"]
+    assert found["ratios"]["vicreg, complete / bare"] == pytest.approx(expected)
+    assert len(rates) == 4
+
+
+def test_all_take_turns() -> None:
+    order: list[str] = []
+    steps = {name: (lambda name=name: order.append(name), 1) for name in "ab"}
+    bench.rates(steps, seconds=0.002, rounds=2)
+    changes = [a for a, b in zip(order, [*order[1:], ""]) if a != b]
+    assert changes == ["a", "b"] * 3  # the warm-up, then two rounds
