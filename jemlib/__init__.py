@@ -2,19 +2,26 @@
 
 Modules, from the bottom up (each imports only from those before it):
 
-    validate   argument checks and their error messages
-    losses     the objectives, pure functions of tensors
-    data       images in memory: generated motifs, CIFAR-10, a folder
-    views      augmentations, per sample and batched
-    nets       backbones and heads
-    methods    the modules a method owns and its one training step
-    train      the visible loop
-    evaluate   kNN and linear probe, with their protocol
-    diagnose   collapse diagnostics
-    plots      pictures
-    widgets    sliders over the pictures
-    course     exercises, checks, claims, the notebook builder
-    cli        the `jem` command
+    validate      argument checks and their error messages
+    files         writing files that a kill cannot halve
+    losses        the objectives, pure functions of tensors
+    data          images in memory: generated motifs, CIFAR-10, a folder
+    views         augmentations, per sample and batched
+    nets          backbones and heads
+    methods       the modules a method owns and its one training step
+    optim         optimisers and the learning-rate schedule
+    scales        how large a run is: smoke, cpu, gpu
+    checkpoint    the checkpoint of a run folder
+    train         the visible loop
+    evaluate      kNN and linear probe, with their protocol
+    diagnose      collapse diagnostics
+    experiment    one run from names to numbers, and a table of many
+    bench         speed
+    environment   `jem check-env`
+    plots         pictures
+    widgets       sliders over the pictures
+    course        exercises, checks, claims, the notebook builder
+    cli           the `jem` command
 """
 
 __version__ = "0.1.0"
