@@ -10,7 +10,7 @@ from jemlib.methods import METHODS, build, known_settings
 
 LOSSES = {
     "simclr": lambda a, b: nt_xent(a, b, 0.2),
-    "barlow_twins": lambda a, b: barlow_twins(a, b, 5e-3),
+    "barlow_twins": lambda a, b: barlow_twins(a, b, 0.01),
     "vicreg": vicreg,
 }
 

@@ -14,14 +14,14 @@ class BarlowTwins(Method):
     """Backbone, expander, cross-correlation towards the identity.
 
     Args:
-        lambd: weight of the redundancy term. The paper's 5e-3 at D = 8192 also serves at D = 256 here.
+        lambd: weight of the redundancy term. The paper has 5e-3 at D = 8192; at D = 256 the runs with 0.01 are steadier.
         invariance: weight of the invariance term, 1 in the paper; 0 removes it, to see what it was for.
         settings: those of `Method`.
     """
 
     name = "barlow_twins"
 
-    def __init__(self, lambd: float = 5e-3, invariance: float = 1.0, **settings: Any) -> None:
+    def __init__(self, lambd: float = 0.01, invariance: float = 1.0, **settings: Any) -> None:
         super().__init__(**settings)
         self.lambd, self.invariance = lambd, invariance
         self.settings |= {"lambd": lambd, "invariance": invariance}
