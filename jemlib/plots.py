@@ -197,16 +197,18 @@ def comparison(table: dict[str, Any], column: str = "knn") -> Figure:
     with style():
         figure, axis = plt.subplots(figsize=(1.3 * len(rows) + 3.4, 3.2))
         for i, row in enumerate(rows):
+            mean, spread = row[column]["mean"], row[column]["spread"]
             bar: Any = {"color": COLOURS[i % len(COLOURS)], "hatch": HATCHES[i % len(HATCHES)], "edgecolor": "white"}
-            axis.bar(i, row[column]["mean"], yerr=row[column]["spread"] / 2, capsize=4, width=0.65, **bar)
-            axis.text(i, 0.02, f"{row[column]['mean']:.2f}", ha="center", color="white", fontweight="bold")
-        for look, (name, baseline) in zip(line_styles(), table["baselines"].items()):
+            axis.bar(i, mean, yerr=spread / 2, capsize=4, width=0.65, **bar)
+            label_box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+            axis.text(i, mean / 2, f"{mean:.2f}", ha="center", va="center", bbox=label_box)
+        for line, (name, baseline) in zip(LINES[1:], table["baselines"].items()):
             if column in baseline:
-                axis.axhline(baseline[column], linewidth=1.2, **look)
-                axis.text(len(rows) - 0.35, baseline[column], f" {name}", va="center", fontsize=9)
+                axis.axhline(baseline[column], color="black", linewidth=1.5, linestyle=line, label=name, zorder=3)
+        axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        axis.set_ylim(0, 1.12)
         axis.set_xticks(range(len(rows)), [row["method"] for row in rows])
         axis.set(ylabel=label, title=f"{table['data']}, scale {table['scale']}, {table['seeds']} seeds")
-        axis.set_xlim(-0.6, len(rows) + 0.4)
         axis.grid(visible=False, axis="x")
         plt.close(figure)
     return figure
