@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from jemlib import validate
 from jemlib.data import Images
+from jemlib.data.images import data_label
 from jemlib.nets import Backbone, build_backbone
 from jemlib.optim import build_optimizer, learning_rate
 from jemlib.scales import Scale, current_scale
@@ -163,7 +164,8 @@ def protocol(train: Images, test: Images, k: int = 20, temperature: float = 0.1)
     """The sentence without which a kNN or probe number means little."""
     return (
         f"frozen features before the projector, eval mode, float32, un-augmented 32x32 images; fitted on {len(train)} "
-        f"images of {train.name}/{train.split}, scored once on {len(test)} of {test.name}/{test.split}; kNN: "
+        f"images of {data_label(train.name)}/{train.split}, scored once on {len(test)} of "
+        f"{data_label(test.name)}/{test.split}; kNN: "
         f"k={k}, cosine, weights exp(sim/{temperature:g}); linear: multinomial logistic regression, standardised "
         "features, C=1, L-BFGS, at most 200 iterations"
     )

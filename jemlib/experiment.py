@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 import jemlib
 from jemlib import validate
 from jemlib.data import Images, load
+from jemlib.data.images import data_label
 from jemlib.diagnose import normalized_std, rankme
 from jemlib.evaluate import baselines, evaluate, features
 from jemlib.files import write_json, write_text, write_torch
@@ -146,12 +147,6 @@ def scale_of(metrics: dict[str, Any]) -> Scale:
     """The scale that a run was made with."""
     recipe = dict(metrics["recipe"])
     return Scale(**{**recipe, "widths": tuple(recipe["widths"])})
-
-
-def data_label(name: str) -> str:
-    """The data's name without the folders of this machine: `folder:/some/where/cifar10` -> `folder:cifar10`."""
-    kind, _, path = name.partition(":")
-    return f"{kind}:{Path(path).name}" if path else kind
 
 
 def read_run(folder: str | Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 import torch
 
 from jemlib import experiment
+from jemlib.data import load
+from jemlib.evaluate import protocol
 from jemlib.experiment import compare, markdown_table, restore, run
 
 REQUIRED = {
@@ -75,6 +78,12 @@ def test_settings_of_the_method_are_checked_before_anything_is_loaded() -> None:
 def test_the_label_of_a_folder_leaves_its_place_out() -> None:
     assert experiment.data_label("folder:/some/where/cifar10") == "folder:cifar10"
     assert experiment.data_label("motifs") == "motifs"
+
+
+def test_the_protocol_names_a_folder_without_its_place() -> None:
+    train, test = load("motifs", "train", limit=30), load("motifs", "test", limit=20)
+    elsewhere = dataclasses.replace(train, name="folder:/some/where/cifar10")
+    assert "images of folder:cifar10/train, scored" in protocol(elsewhere, test)
 
 
 def test_a_comparison_has_every_method_every_seed_and_the_baselines(tmp_path: Path) -> None:

@@ -127,6 +127,12 @@ def _check_tensor(name: str, values: object, dtype: torch.dtype, shape: str) -> 
         raise TypeError(f"{name} must be {wanted} of shape {shape}; got {validate.describe(values)}.")
 
 
+def data_label(name: str) -> str:
+    """The data's name without the folders of this machine: `folder:/some/where/cifar10` -> `folder:cifar10`."""
+    kind, _, path = name.partition(":")
+    return f"{kind}:{Path(path).name}" if path else kind
+
+
 def scramble(values: Tensor) -> Tensor:
     """A fixed one-to-one mixing of the integers 0 to 2^32 - 1: int64 in, int64 out, same shape.
 
