@@ -173,8 +173,9 @@ def claims(
 ) -> None:
     """Measure every claim of the lessons over several seeds and write the record."""
     from jemlib.course.claims import run_claims
+    from jemlib.train import quiet
 
-    records = run_claims(ids or None, seeds=seeds, scale=scale, out=out)
+    records = run_claims(ids or None, seeds=seeds, scale=scale, out=out, progress=not quiet())
     failed = [record["id"] for record in records if record["all_hold"] is False]
     typer.echo(
         f"{len(records) - len(failed)} of {len(records)} claims were not contradicted on {seeds} seeds. Record: {out}"

@@ -488,7 +488,9 @@ def _execute(notebook: Any, path: Path, root: Path) -> None:
         record_timing=False,
     )
     try:
-        client.execute(env={name: value for name, value in os.environ.items() if name != "NBGRADER_EXECUTION"})
+        # CI keeps progress bars quiet: they are dropped anyway, and their many messages have hung a long run.
+        kept = {name: value for name, value in os.environ.items() if name != "NBGRADER_EXECUTION"}
+        client.execute(env={**kept, "CI": "true"})
     except (CellExecutionError, CellTimeoutError) as error:
         raise RuntimeError(f"{path.relative_to(root)} does not run: {error}") from None
     notebook.metadata = copy.deepcopy(METADATA)  # the run adds the versions of this machine
