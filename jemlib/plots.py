@@ -90,7 +90,7 @@ def matrix(
     """A square matrix as a heat map; blue is negative, white zero, red positive."""
     with style():
         axis = axis or plt.subplots(figsize=(3.6, 3.2))[1]
-        image = axis.imshow(values.detach().float().cpu(), cmap=DIVERGING, vmin=-limit, vmax=limit)
+        image = axis.imshow(values.detach().float().cpu().numpy(), cmap=DIVERGING, vmin=-limit, vmax=limit)
         axis.set(title=title, xlabel="dimension $j$ of B", ylabel="dimension $i$ of A")
         axis.grid(visible=False)
         if colorbar:
@@ -161,7 +161,7 @@ def diagnose(z: Tensor, z_b: Tensor | None = None, *, title: str = "") -> Figure
         axes[1].set(title="spread of the dimensions", xlabel="standard deviation over the batch", ylabel="dimensions")
         shown = min(z.shape[1], 64)
         correlation = torch.corrcoef(z.T).nan_to_num(0.0)[:shown, :shown]
-        image = axes[2].imshow(correlation, cmap=DIVERGING, vmin=-1, vmax=1)
+        image = axes[2].imshow(correlation.numpy(), cmap=DIVERGING, vmin=-1, vmax=1)
         axes[2].set(title=f"correlation of {shown} dimensions", xlabel="dimension", ylabel="dimension")
         axes[2].grid(visible=False)
         figure.colorbar(image, ax=axes[2], shrink=0.85)
@@ -205,7 +205,7 @@ def comparison(table: dict[str, Any], column: str = "knn") -> Figure:
         for line, (name, baseline) in zip(LINES[1:], table["baselines"].items()):
             if column in baseline:
                 axis.axhline(baseline[column], color="black", linewidth=1.5, linestyle=line, label=name, zorder=3)
-        axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        figure.legend(loc="outside right center")
         axis.set_ylim(0, 1.12)
         axis.set_xticks(range(len(rows)), [row["method"] for row in rows])
         axis.set(ylabel=label, title=f"{table['data']}, scale {table['scale']}, {table['seeds']} seeds")
