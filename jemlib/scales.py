@@ -41,7 +41,7 @@ class Scale:
 SCALES = {
     # Seconds: for tests, and for notebooks in CI. Shows that everything runs; its figures mean nothing.
     "smoke": Scale("smoke", "conv_small", (64, 64), "motifs", 512, 64, 8, None, 2, "adamw", 4e-3, 1e-4),
-    # At most a minute on two cores. A warm-up of 50 steps at this rate costs Barlow Twins half its kNN.
+    # At most a minute on two cores. The long warm-up is for Barlow Twins, which often stays stuck without it.
     "cpu": Scale("cpu", "conv_small", (256, 256), "motifs", None, 256, 750, None, 200, "adamw", 8e-3, 1e-4),
     # CIFAR-10 on one GPU.
     "gpu": Scale("gpu", "resnet18", (2048, 2048), "cifar10", None, 512, None, 200, 500, "sgd", 0.12, 5e-4),
