@@ -13,7 +13,7 @@ from oracles import batches, normal, permutation, rotation, seeds, views
 from torch import Tensor
 from torch.testing import assert_close
 
-from jemlib.losses import covariance_penalty, variance_hinge, vicreg
+from jemlib.losses import covariance_matrix, covariance_penalty, variance_hinge, vicreg
 
 Views = tuple[Tensor, Tensor]
 
@@ -49,8 +49,18 @@ def test_vicreg_total_weighs_the_terms(pair: Views, weights: tuple[float, float,
 
 @given(z=batches())
 def test_the_branch_terms_equal_the_written_out_sums(z: Tensor) -> None:
-    assert_close(variance_hinge(z, 1.0, 1e-4).item(), oracles.variance_hinge(oracles.rows(z)), rtol=1e-9, atol=1e-12)
-    assert_close(covariance_penalty(z).item(), oracles.covariance_penalty(oracles.rows(z)), rtol=1e-9, atol=1e-12)
+    assert_close(
+        variance_hinge(covariance_matrix(z), 1.0, 1e-4).item(),
+        oracles.variance_hinge(oracles.rows(z)),
+        rtol=1e-9,
+        atol=1e-12,
+    )
+    assert_close(
+        covariance_penalty(covariance_matrix(z)).item(),
+        oracles.covariance_penalty(oracles.rows(z)),
+        rtol=1e-9,
+        atol=1e-12,
+    )
 
 
 @given(pair=views())
@@ -81,14 +91,14 @@ def test_vicreg_has_its_golden_values_in_both_scales(z_a: Tensor, z_b: Tensor, p
 def test_vicreg_terms_of_the_hadamard_columns_are_the_hand_numbers() -> None:
     assert vicreg(H, H).total == 0  # variances 4/3 >= 1, covariance 0
     both_h1 = torch.stack([H1, H1], 1)
-    assert_close(covariance_penalty(both_h1).item(), 16 / 9, rtol=1e-12, atol=0)
-    assert_close(covariance_penalty(SMALL).item(), 1 / 9, rtol=1e-12, atol=0)
-    assert_close(variance_hinge(SMALL, 1.0, 1e-4).item(), 0.42256313476421226, rtol=1e-12, atol=0)
+    assert_close(covariance_penalty(covariance_matrix(both_h1)).item(), 16 / 9, rtol=1e-12, atol=0)
+    assert_close(covariance_penalty(covariance_matrix(SMALL)).item(), 1 / 9, rtol=1e-12, atol=0)
+    assert_close(variance_hinge(covariance_matrix(SMALL), 1.0, 1e-4).item(), 0.42256313476421226, rtol=1e-12, atol=0)
 
 
 def test_statistics_are_unbiased() -> None:
     z = torch.tensor([[0.0], [1.0]], dtype=torch.float64)  # biased variance 1/4, unbiased 1/2
-    assert_close(variance_hinge(z, 1.0, 0.0).item(), 1 - math.sqrt(0.5), rtol=1e-12, atol=0)
+    assert_close(variance_hinge(covariance_matrix(z), 1.0, 0.0).item(), 1 - math.sqrt(0.5), rtol=1e-12, atol=0)
 
 
 # --- gradients -------------------------------------------------------------------------------------------------
@@ -128,7 +138,7 @@ def test_std_keeps_its_gradient_near_collapse_and_variance_does_not(
     z = normal(0, n, 1)
     z = (sigma * (z - z.mean()) / z.std()).requires_grad_()
     # |dS| = sigma / sqrt(sigma^2 + eps) / sqrt(n-1): constant until sigma reaches sqrt(eps) = 0.01
-    (grad,) = torch.autograd.grad(variance_hinge(z, 1.0, 1e-4), z)
+    (grad,) = torch.autograd.grad(variance_hinge(covariance_matrix(z), 1.0, 1e-4), z)
     assert_close(grad.norm().item(), norm_std, rtol=2e-3, atol=0)
     # |dVar| = 2 sigma / sqrt(n-1): falls with sigma
     (grad,) = torch.autograd.grad(z.var(), z)
@@ -173,7 +183,7 @@ def test_rotation_keeps_the_invariance_and_the_frobenius_norm_of_the_covariance(
     z_a, z_b = pair[0] @ q, pair[1] @ q
     assert_close(vicreg(z_a, z_b).invariance, vicreg(*pair).invariance, rtol=1e-10, atol=1e-12)
     # c + (1/D) sum_j Var_j^2 = |Cov|_F^2 / D, which rotation does not change
-    before, after = (covariance_penalty(z) + z.var(dim=0).square().mean() for z in (pair[0], z_a))
+    before, after = (covariance_penalty(covariance_matrix(z)) + z.var(dim=0).square().mean() for z in (pair[0], z_a))
     assert_close(after, before, rtol=1e-9, atol=1e-12)
     d = z_a.shape[1]
     frobenius = sum(x * x for row in oracles.covariance(oracles.rows(pair[0]), 1) for x in row) / d
@@ -183,8 +193,11 @@ def test_rotation_keeps_the_invariance_and_the_frobenius_norm_of_the_covariance(
 def test_rotation_changes_variance_and_covariance() -> None:
     z = normal(0, 8, 2) * torch.tensor([0.1, 2.0], dtype=torch.float64)
     turned = z @ torch.tensor([[1.0, 1.0], [-1.0, 1.0]], dtype=torch.float64) / math.sqrt(2)
-    assert abs(variance_hinge(turned, 1.0, 1e-4) - variance_hinge(z, 1.0, 1e-4)) > 0.1
-    assert abs(covariance_penalty(turned) - covariance_penalty(z)) > 0.1
+    assert (
+        abs(variance_hinge(covariance_matrix(turned), 1.0, 1e-4) - variance_hinge(covariance_matrix(z), 1.0, 1e-4))
+        > 0.1
+    )
+    assert abs(covariance_penalty(covariance_matrix(turned)) - covariance_penalty(covariance_matrix(z))) > 0.1
 
 
 # --- bounds and zeros ------------------------------------------------------------------------------------------
@@ -201,12 +214,12 @@ def test_variance_term_lies_between_zero_and_gamma_minus_root_eps(pair: Views, g
 @given(z=batches(min_samples=3))
 def test_variance_term_is_zero_exactly_when_every_std_reaches_gamma(z: Tensor) -> None:
     smallest = torch.sqrt(z.var(dim=0) + 1e-4).min()
-    assert (variance_hinge(z, 1.0, 1e-4) == 0) == bool(smallest >= 1)
+    assert (variance_hinge(covariance_matrix(z), 1.0, 1e-4) == 0) == bool(smallest >= 1)
 
 
 def test_covariance_term_is_zero_for_uncorrelated_dimensions_and_for_one_dimension() -> None:
-    assert covariance_penalty(H) == 0
-    assert covariance_penalty(normal(0, 5, 1)) == 0
+    assert covariance_penalty(covariance_matrix(H)) == 0
+    assert covariance_penalty(covariance_matrix(normal(0, 5, 1))) == 0
 
 
 @given(pair=views(), scale=st.sampled_from([0.1, 3.0]))
@@ -268,4 +281,4 @@ def test_erratum_e16_uncentred_covariance_would_accept_a_constant_output() -> No
     z = torch.ones(5, 3, dtype=torch.float64)
     uncentred = z.T @ z / len(z)
     assert torch.relu(1 - uncentred.diagonal()).sum() == 0
-    assert_close(variance_hinge(z, 1.0, 1e-4).item(), 0.99, rtol=1e-12, atol=0)
+    assert_close(variance_hinge(covariance_matrix(z), 1.0, 1e-4).item(), 0.99, rtol=1e-12, atol=0)

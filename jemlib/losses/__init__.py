@@ -15,7 +15,7 @@ from jemlib.losses.barlow_twins import (
     standardize,
 )
 from jemlib.losses.info_nce import ContrastiveLoss, decoupled_info_nce, info_nce, nt_xent
-from jemlib.losses.vicreg import VICRegLoss, covariance_penalty, variance_hinge, vicreg
+from jemlib.losses.vicreg import VICRegLoss, covariance_matrix, covariance_penalty, variance_hinge, vicreg
 
 __all__ = [
     "BarlowTwinsLoss",
@@ -23,6 +23,7 @@ __all__ = [
     "VICRegLoss",
     "barlow_twins",
     "barlow_twins_gradient",
+    "covariance_matrix",
     "covariance_penalty",
     "cross_correlation",
     "decoupled_info_nce",

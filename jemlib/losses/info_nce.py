@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jemlib import validate
+from jemlib.losses.gram import gram
 from jemlib.losses.precision import full_precision
 
 
@@ -74,7 +76,7 @@ def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float = 0.5) -> ContrastiveLo
     validate.number("temperature", temperature, above=0)
     n = z_a.shape[0]
     u = F.normalize(torch.cat([z_a, z_b]), dim=1)
-    scores = u @ u.T / temperature
+    scores = gram(u / math.sqrt(temperature))
     # alignment = -mean_i S_{i, p(i)}, where p(i) is the other view of the same image
     alignment = -scores.diagonal(offset=n).mean()
     # L = alignment + mean_i log sum_{j != i} exp S_ij, as one cross-entropy: a fused kernel, and 2N x 2N is large

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from jemlib import validate
-from jemlib.losses.barlow_twins import off_diagonal
+from jemlib.losses.gram import gram
 from jemlib.losses.precision import full_precision
 
 
@@ -21,17 +22,20 @@ class VICRegLoss(NamedTuple):
     covariance: Tensor
 
 
-def variance_hinge(z: Tensor, gamma: float, eps: float) -> Tensor:
-    """`(1/D) sum_j max(0, gamma - S_j)`, `S_j = sqrt(Var_j + eps)`, unbiased variance; in [0, gamma - sqrt(eps)]."""
-    std = torch.sqrt(z.var(dim=0, correction=1) + eps)
-    return torch.relu(gamma - std).mean()
+def covariance_matrix(z: Tensor) -> Tensor:
+    """The covariance of the dimensions over the batch, unbiased: `(N, D)` -> `(D, D)`, in units of z squared."""
+    # Cov = Zc^T Zc / (N - 1)
+    return gram((z - z.mean(dim=0)).T) / (z.shape[0] - 1)
 
 
-def covariance_penalty(z: Tensor) -> Tensor:
-    """`(1/D) sum_{i != j} Cov_ij^2`, unbiased covariance over the batch."""
-    n, d = z.shape
-    centred = z - z.mean(dim=0)
-    return off_diagonal(centred.T @ centred / (n - 1)).square().sum() / d
+def variance_hinge(cov: Tensor, gamma: float, eps: float) -> Tensor:
+    """`(1/D) sum_j max(0, gamma - S_j)`, `S_j = sqrt(Cov_jj + eps)`, of a covariance; in [0, gamma - sqrt(eps)]."""
+    return torch.relu(gamma - torch.sqrt(cov.diagonal() + eps)).mean()
+
+
+def covariance_penalty(cov: Tensor) -> Tensor:
+    """`(1/D) sum_{i != j} Cov_ij^2`, of a covariance matrix `(D, D)`."""
+    return cov.square().fill_diagonal_(0).sum() / cov.shape[0]
 
 
 @full_precision
@@ -77,9 +81,10 @@ def vicreg(
         validate.number(name, weight, at_least=0)
     validate.number("gamma", gamma, above=0)
     # s = (1/ND) sum_bj (a_bj - b_bj)^2
-    s = (z_a - z_b).square().mean()
+    s = F.mse_loss(z_a, z_b)
+    cov_a, cov_b = covariance_matrix(z_a), covariance_matrix(z_b)
     # v = ( v(A) + v(B) ) / 2
-    v = (variance_hinge(z_a, gamma, eps) + variance_hinge(z_b, gamma, eps)) / 2
+    v = (variance_hinge(cov_a, gamma, eps) + variance_hinge(cov_b, gamma, eps)) / 2
     # c = c(A) + c(B)
-    c = covariance_penalty(z_a) + covariance_penalty(z_b)
+    c = covariance_penalty(cov_a) + covariance_penalty(cov_b)
     return VICRegLoss(invariance * s + variance * v + covariance * c, s, v, c)
