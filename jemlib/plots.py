@@ -255,3 +255,173 @@ def barlow_twins_budget(
         axes[2].margins(y=0.15)
         plt.close(figure)
     return figure
+
+
+def neighbours(
+    queries: Tensor,
+    found: Tensor,
+    query_labels: Sequence[int] | Tensor | None = None,
+    found_labels: Sequence[Sequence[int]] | Tensor | None = None,
+    class_names: Sequence[str] | None = None,
+    *,
+    size: float = 0.85,
+) -> Figure:
+    """Queries at the left, their neighbours at the right, nearest first; those of another class are framed.
+
+    Args:
+        queries: `(Q, 3, H, W)` images, uint8 or floats in [0, 1].
+        found: `(Q, k, 3, H, W)`, for example `bank.pixels[nearest_neighbours(...).indices]`.
+        query_labels, found_labels: `(Q,)` and `(Q, k)` class numbers; both or neither. A neighbour of another class
+            gets a frame, a cross in its corner, and its class written under it.
+        class_names: names for these numbers.
+        size: of an image, in inches.
+    """
+    if found.ndim != 5 or len(found) != len(queries) or (query_labels is None) != (found_labels is None):
+        raise ValueError(
+            f"found must have shape (Q, k, 3, H, W) with Q = {len(queries)}, and both labels be given or none; "
+            f"got shape {tuple(found.shape)}."
+        )
+    truth = None if query_labels is None else np.asarray(query_labels)
+    labels = None if found_labels is None else np.asarray(found_labels)
+    rows, k = found.shape[:2]
+    with style():
+        figure, axes = plt.subplots(
+            rows,
+            k + 1,
+            figsize=(size * (k + 1) + 1.3, (size + 0.22) * rows + 0.3),
+            squeeze=False,
+            gridspec_kw={"width_ratios": [1.15] + [1] * k},
+        )
+        for axis in axes.flat:
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        for j in range(k):
+            axes[0, j + 1].set_title(str(j + 1), fontsize=9)
+        axes[0, 0].set_title("query", fontsize=9)
+        for i, (query, near) in enumerate(zip(to_images(queries), found)):
+            axes[i, 0].imshow(query)
+            if truth is not None:
+                name = class_name(truth[i], class_names)
+                axes[i, 0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+            for j, image in enumerate(to_images(near)):
+                axes[i, j + 1].imshow(image)
+                if truth is not None and labels is not None and labels[i, j] != truth[i]:
+                    mark_as_other(axes[i, j + 1], class_name(labels[i, j], class_names))
+        plt.close(figure)
+    return figure
+
+
+def class_name(label: int, class_names: Sequence[str] | None) -> str:
+    return f"class {label}" if class_names is None else class_names[int(label)]
+
+
+def mark_as_other(axis: Axes, name: str) -> None:
+    """A frame, a cross in the corner and a name: three signs, none of which is colour alone."""
+    axis.spines[:].set(visible=True, color=COLOURS[1], linewidth=2.5)
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.3}
+    axis.text(0.95, 0.95, "×", transform=axis.transAxes, ha="right", va="top", fontsize=10, weight="bold", bbox=box)
+    axis.set_xlabel(name, fontsize=8, labelpad=3)
+
+
+# Markers of about equal ink. When the colours begin again, the markers are hollow.
+MARKERS = {"o": 28, "s": 26, "^": 32, "v": 32, "D": 24, "P": 44, "X": 40, "<": 32, "*": 60, "p": 38}
+
+
+def scatter_styles() -> Iterator[dict[str, Any]]:
+    """Endless markers, each with its colour, filled and then hollow: classes are told apart without the colour."""
+    for i, (marker, size) in enumerate(cycle(MARKERS.items())):
+        colour, hollow = COLOURS[i % len(COLOURS)], i // len(COLOURS) % 2 == 1
+        faces = {"facecolors": "white", "edgecolors": colour} if hollow else {"facecolors": colour}
+        yield {"marker": marker, "s": size, "linewidths": 1.1 if hollow else 0.4, "edgecolors": "white", **faces}
+
+
+def embedding_map(
+    points: Tensor | np.ndarray | dict[str, Any],
+    labels: Sequence[int] | Tensor,
+    class_names: Sequence[str] | None = None,
+    *,
+    title: str = "",
+) -> Figure:
+    """Points in the plane, one marker and colour for each class; a dict of several maps gives panels.
+
+    Args:
+        points: `(N, 2)`, as `probes.embedding_map` returns, or `{name: (N, 2)}` of the same N samples.
+        labels: `(N,)` class numbers.
+        class_names: names for these numbers.
+        title: of a single map.
+    """
+    named = points if isinstance(points, dict) else {title: points}
+    truth = np.asarray(labels)
+    with style():
+        figure, axes = plt.subplots(1, len(named), figsize=(4.1 * len(named) + 1.5, 4.1), squeeze=False)
+        for axis, (name, values) in zip(axes[0], named.items()):
+            xy = np.asarray(values)
+            if xy.shape != (len(truth), 2):
+                raise ValueError(f"points must have shape ({len(truth)}, 2), as many as labels; got {xy.shape}.")
+            for look, label in zip(scatter_styles(), np.unique(truth)):
+                axis.scatter(*xy[truth == label].T, label=class_name(label, class_names), **look)
+            axis.set(title=name, xticks=[], yticks=[])
+            axis.set_aspect("equal", adjustable="datalim")
+            axis.grid(visible=False)
+        handles, texts = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, texts, loc="outside right center", markerscale=1.4, handletextpad=0.2)
+        plt.close(figure)
+    return figure
+
+
+def factor_table(table: dict[str, dict[str, float]], *, title: str = "") -> Figure:
+    """Heat map of `probes.factor_table`: factors down, layers across; white is 0 or less, dark is 1.
+
+    Args:
+        table: `{layer: {factor: score}}`. A factor that a layer lacks is shown as a dash.
+        title: of the figure.
+    """
+    if not table or not any(table.values()):
+        raise ValueError("table must hold at least one layer with at least one factor.")
+    factors = list(dict.fromkeys(factor for scores in table.values() for factor in scores))
+    values = np.array([[scores.get(factor, np.nan) for scores in table.values()] for factor in factors])
+    with style():
+        figure, axis = plt.subplots(figsize=(1.15 * len(table) + 3.2, 0.34 * len(factors) + 1.0))
+        image = axis.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        for (i, j), value in np.ndenumerate(values):
+            text = "–" if np.isnan(value) else f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
+            axis.text(j, i, text, ha="center", va="center", fontsize=10, color="white" if value > 0.65 else "black")
+        axis.set_xticks(range(len(table)), list(table), fontsize=10)
+        axis.set_yticks(range(len(factors)), [factor.replace("_", " ") for factor in factors])
+        axis.tick_params(length=0)
+        axis.grid(visible=False)
+        axis.set(title=title)
+        figure.colorbar(image, ax=axis, shrink=0.9, label="read off linearly")
+        plt.close(figure)
+    return figure
+
+
+def few_labels(results: dict[Any, Any], *, chance: float | None = None) -> Figure:
+    """Accuracy over the number of labels of each class, with the standard deviation over draws as error bars.
+
+    Args:
+        results: `{n: (mean, std)}` as `probes.few_label_accuracy` returns, or `{name: {n: (mean, std)}}`.
+        chance: accuracy of guessing, drawn as a line.
+    """
+    if not results:
+        raise ValueError("results must hold at least one number of labels.")
+    named = results if isinstance(next(iter(results.values())), dict) else {"": results}
+    with style():
+        figure, axis = plt.subplots(figsize=(5.2, 3.2))
+        for look, marker, (name, rows) in zip(line_styles(), cycle(MARKERS), named.items()):
+            numbers = sorted(rows)
+            means, spreads = zip(*(rows[n] for n in numbers))
+            axis.errorbar(numbers, means, yerr=spreads, capsize=3, marker=marker, label=name or None, **look)
+        ticks = sorted({n for rows in named.values() for n in rows})
+        if chance is not None:
+            axis.axhline(chance, color="black", linewidth=1, linestyle=":")
+            axis.annotate("chance", (ticks[-1], chance), (0, 3), textcoords="offset points", ha="right", fontsize=9)
+        axis.set_xscale("log")
+        axis.set_xticks(ticks, [str(n) for n in ticks])
+        axis.minorticks_off()
+        axis.set_ylim(0, 1.02)
+        axis.set(xlabel="labels per class", ylabel="accuracy")
+        if len(named) > 1:
+            figure.legend(loc="outside right center")
+        plt.close(figure)
+    return figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from jemlib.nets import BACKBONES, build_backbone, conv_small, head
+from jemlib.nets import BACKBONES, PatchTransformer, attend, build_backbone, conv_small, head
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -38,6 +38,72 @@ def test_a_token_of_the_transformer_depends_on_its_own_patch_only() -> None:
     moved = (embed(image) != embed(changed)).any(dim=1)[0]
     assert moved.sum() == 1
     assert moved[0, 0]
+
+
+def test_vit_micro_is_a_quarter_of_a_million_parameters_and_vit_tiny_is_unchanged() -> None:
+    sizes = {name: sum(p.numel() for p in build_backbone(name).parameters()) for name in ("vit_micro", "vit_tiny")}
+    # per block 12 d^2 + 13 d; embedding 3 p^2 d + d; positions (32 / p)^2 d; last norm 2 d
+    assert sizes == {"vit_micro": 243_936, "vit_tiny": 2_691_264}
+
+
+def test_attention_written_out_equals_the_fused_kernel() -> None:
+    query, key, value = torch.randn(3, 2, 3, 5, 4, dtype=torch.float64)
+    fused = torch.nn.functional.scaled_dot_product_attention(query, key, value)
+    torch.testing.assert_close(attend(query, key, value), fused)
+
+
+def small_transformer() -> PatchTransformer:
+    torch.manual_seed(0)
+    return PatchTransformer(patch=8, dim=12, depth=2, heads=3).double()
+
+
+def test_the_layers_of_the_transformer_start_differently() -> None:
+    first, second = small_transformer().encoder
+    assert not torch.equal(first.output.weight, second.output.weight)
+
+
+def test_keeping_every_token_in_any_order_changes_nothing() -> None:
+    """The features are a mean over tokens, and attention is blind to the order."""
+    net, images = small_transformer(), torch.randn(3, 3, 32, 32, dtype=torch.float64)
+    everything = torch.arange(16).expand(3, -1)
+    shuffled = torch.stack([torch.randperm(16) for _ in range(3)])
+    torch.testing.assert_close(net(images, everything), net(images))
+    torch.testing.assert_close(net(images, shuffled), net(images))
+
+
+def test_kept_tokens_carry_their_own_positions() -> None:
+    """One kept token per sample: the features are those of a one-token image at that position."""
+    net, images = small_transformer(), torch.randn(2, 3, 32, 32, dtype=torch.float64)
+    tokens = net.embed(images).flatten(2).transpose(1, 2) + net.position
+    by_hand = torch.cat([net.norm(net.encoder(tokens[:1, 5:6])), net.norm(net.encoder(tokens[1:, 11:12]))])
+    torch.testing.assert_close(net(images, torch.tensor([[5], [11]])), by_hand[:, 0])
+
+
+def test_dropped_tokens_do_not_influence_the_features() -> None:
+    net, images = small_transformer(), torch.randn(2, 3, 32, 32, dtype=torch.float64)
+    keep = torch.tensor([[0, 5, 6], [3, 9, 15]])
+    other = torch.randn_like(images)
+    for sample, tokens in enumerate(keep.tolist()):
+        for token in tokens:
+            row, column = 8 * (token // 4), 8 * (token % 4)
+            patch = (sample, slice(None), slice(row, row + 8), slice(column, column + 8))
+            other[patch] = images[patch]
+    assert torch.equal(net(images, keep), net(other, keep))
+    assert not torch.allclose(net(images), net(other))
+
+
+def test_with_dropped_tokens_the_gradient_reaches_every_parameter() -> None:
+    net = small_transformer()
+    net(torch.randn(2, 3, 32, 32, dtype=torch.float64), torch.tensor([[0, 1], [2, 3]])).square().sum().backward()
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("keep", [torch.zeros(3, 2).long(), torch.zeros(2).long(), torch.zeros(2, 2)])
+def test_token_indices_of_the_wrong_shape_or_type_are_named(keep: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match=r"keep must be int64 token indices \(N, kept\) with N = 2"):
+        small_transformer()(torch.zeros(2, 3, 32, 32, dtype=torch.float64), keep)
 
 
 def test_a_head_has_the_widths_it_was_given_and_a_plain_last_layer() -> None:
