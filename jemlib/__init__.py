@@ -6,15 +6,23 @@ Modules, from the bottom up (each imports only from those before it):
     files         writing files that a kill cannot halve
     losses        the objectives, pure functions of tensors
     data          images in memory: generated motifs, CIFAR-10, a folder
+    recipes       which augmentations a view has, and the drawing of their parameters
     views         augmentations, per sample and batched
     nets          backbones and heads
+    masking       masked patches: pixels, tokens, and the re-masking convolution
+    momentum      the momentum encoder
+    dynamics      the linear theories of Tian et al. and of Jing et al., as curves
+    collapse      collapse made precise: trivial starts, gradients, curvature
     methods       the modules a method owns and its one training step
     optim         optimisers and the learning-rate schedule
     scales        how large a run is: smoke, cpu, gpu
     checkpoint    the checkpoint of a run folder
     train         the visible loop
     evaluate      kNN and linear probe, with their protocol
+    probes        which factor is decodable where, few labels, clusters, neighbours, maps
     diagnose      collapse diagnostics
+    invariance    what a unit is invariant to: firing rates and RIS
+    trajectories  the same object under several values of one factor
     experiment    one run from names to numbers, and a table of many
     bench         speed
     environment   `jem check-env`

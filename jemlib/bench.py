@@ -49,7 +49,7 @@ def complete_step(name: str, batch: int = BATCH) -> tuple[Callable[[], None], in
 
     def step() -> None:
         index = torch.randint(len(pixels), (batch,), device=device, generator=generator)
-        views = make_views(pixels[index], method.views, generator=generator)
+        views = method.make_views(pixels[index], generator)
         with autocast(device):
             loss = method.step(views)
         optimizer.zero_grad(set_to_none=True)

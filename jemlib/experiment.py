@@ -81,7 +81,7 @@ def run(
     validate.choice("split", split, ("validation", "test"))
     settings = dict(settings or {})
     settings.setdefault("backbone", scale.backbone)
-    settings.setdefault("widths", scale.widths)
+    settings.setdefault("widths", METHODS[validate.choice("method", name, METHODS)].widths_for(scale.widths))
     method = build(name, seed=seed, **settings)
     source = data or scale.data
     train = load(source, "train", root=root, limit=scale.limit)

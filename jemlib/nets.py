@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
@@ -131,8 +132,7 @@ class PatchTransformer(nn.Module):
         indices = isinstance(keep, Tensor) and keep.dtype == torch.int64 and keep.ndim == 2
         if not indices or keep.shape[0] != n or keep.shape[1] < 1:
             raise ValueError(
-                f"keep must be int64 token indices (N, kept) with N = {n} and kept >= 1; "
-                f"got {validate.describe(keep)}."
+                f"keep must be int64 token indices (N, kept) with N = {n} and kept >= 1; got {validate.describe(keep)}."
             )
 
 
@@ -164,14 +164,15 @@ def build_backbone(name: str) -> Backbone:
     return BACKBONES[validate.choice("backbone", name, BACKBONES)]()
 
 
-def head(inputs: int, widths: Sequence[int]) -> nn.Sequential:
-    """A projector or expander: linear layers of the given widths, batch norm and ReLU between them.
+def head(inputs: int, widths: Sequence[int], *, normalize_output: bool = False) -> nn.Sequential:
+    """A projector, expander or predictor: linear layers of the given widths, batch norm and ReLU between them.
 
     The last layer is plain: no bias, no batch norm, as in Barlow Twins and VICReg.
 
     Args:
         inputs: length of the features that come in.
         widths: output length of each linear layer, for example (256, 256); empty gives the identity.
+        normalize_output: put a batch norm without scale and shift behind the last layer, as SimSiam does.
 
     Raises:
         ValueError: a width is not a whole number >= 1.
@@ -184,4 +185,23 @@ def head(inputs: int, widths: Sequence[int]) -> nn.Sequential:
         if not last:
             layers += [nn.BatchNorm1d(width), nn.ReLU(inplace=True)]
         inputs = width
+    if normalize_output and widths:
+        layers.append(nn.BatchNorm1d(inputs, affine=False))
     return nn.Sequential(*layers)
+
+
+class Prototypes(nn.Module):
+    """K directions: embeddings `(N, D)` -> their cosines with each, `(N, K)` in [-1, 1].
+
+    Both the embeddings and the prototypes are normalised here, at each forward pass, and the gradient runs through
+    it. SwAV's code writes the unit norm into the weights instead; the scores are the same.
+    """
+
+    def __init__(self, dim: int, count: int) -> None:
+        super().__init__()
+        validate.integer("prototypes", count, at_least=2)
+        self.weight = nn.Parameter(torch.randn(count, dim))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """`(N, D)` -> `(N, K)`."""
+        return F.linear(F.normalize(z, dim=1), F.normalize(self.weight, dim=1))

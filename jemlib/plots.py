@@ -381,7 +381,7 @@ def factor_table(table: dict[str, dict[str, float]], *, title: str = "") -> Figu
     factors = list(dict.fromkeys(factor for scores in table.values() for factor in scores))
     values = np.array([[scores.get(factor, np.nan) for scores in table.values()] for factor in factors])
     with style():
-        figure, axis = plt.subplots(figsize=(1.15 * len(table) + 3.2, 0.34 * len(factors) + 1.0))
+        figure, axis = plt.subplots(figsize=(1.15 * len(table) + 3.2, max(0.34 * len(factors) + 1.0, 2.2)))
         image = axis.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         for (i, j), value in np.ndenumerate(values):
             text = "–" if np.isnan(value) else f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")

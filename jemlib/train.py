@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -26,7 +26,6 @@ from jemlib.files import beside
 from jemlib.methods import Method
 from jemlib.optim import build_optimizer, learning_rate
 from jemlib.scales import SCALES, Scale, adjusted_scale, current_scale
-from jemlib.views import make_views
 
 __all__ = ["SCALES", "History", "Scale", "adjusted_scale", "current_scale", "fit"]
 
@@ -164,9 +163,10 @@ def fit(
                 group["lr"] = rate
             # The views of step t depend on (seed, t) only.
             generator.manual_seed(random_state(seed, step))
-            views = make_views(pixels[index.to(device)], method.views, num_views=method.num_views, generator=generator)
+            views = method.make_views(pixels[index.to(device)], generator)
 
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                method.before_step(images, index, step / steps)
                 loss = step_or_explain(method, views, step)
             optimizer.zero_grad(set_to_none=True)
             loss.total.backward()
@@ -217,7 +217,7 @@ class Interrupt:
         self.asked = True
 
 
-def step_or_explain(method: Method, views: Tensor, step: int) -> Any:
+def step_or_explain(method: Method, views: Sequence[Tensor], step: int) -> Any:
     """The method's step; non-finite embeddings are reported as what they are: a run that diverged."""
     try:
         return method.step(views)

@@ -82,3 +82,69 @@ def test_a_widget_without_choices_is_an_error() -> None:
 def test_the_widget_of_lesson_02_has_a_slider_for_each_number() -> None:
     names = [child.description for child in widgets.barlow_twins_budget().children[:-1]]
     assert names == ["lambd", "batch_size", "dimensions", "noise"]
+
+
+PIXELS = torch.randint(256, (5, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+FOUND = PIXELS[torch.tensor([[0, 1, 2, 3], [1, 4, 0, 2]])]
+POINTS = torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
+SCORES = {"backbone": {"pattern": 0.9, "foreground_hue": -0.004}, "output": {"pattern": 0.95}}
+FEW = {1: (0.3, 0.05), 10: (0.6, 0.02), 100: (0.8, 0.0)}
+
+
+@pytest.mark.parametrize(
+    ("draw", "axes"),
+    [
+        (lambda: plots.neighbours(PIXELS[:2], FOUND), 10),
+        (lambda: plots.neighbours(PIXELS[:2], FOUND, [0, 1], [[0, 1, 0, 0], [1, 1, 1, 0]], ["plus signs", "b"]), 10),
+        (lambda: plots.embedding_map(POINTS, torch.arange(60) % 10, title="t"), 1),
+        (lambda: plots.embedding_map({"pca": POINTS, "tsne": POINTS.numpy()}, [0, 1] * 30, ["a", "b"]), 2),
+        (lambda: plots.factor_table(SCORES, title="t"), 2),  # the second is the colour bar
+        (lambda: plots.few_labels(FEW), 1),
+        (lambda: plots.few_labels({"simclr": FEW, "a longer name": FEW}, chance=0.1), 1),
+    ],
+)
+def test_pictures_of_probes_draw_with_nothing_cut_off(draw, axes) -> None:
+    figure = draw()
+    figure.draw_without_rendering()  # lays it out; the canvas of a closed figure may be one that draws nothing
+    edge = figure.get_tightbbox()
+    assert min(edge.x0, edge.y0) >= -0.02
+    assert edge.x1 <= figure.get_figwidth() + 0.02
+    assert edge.y1 <= figure.get_figheight() + 0.02
+    assert len(figure.axes) == axes
+    assert plt.get_fignums() == []
+
+
+def test_neighbours_of_another_class_are_framed_crossed_and_named_and_no_others() -> None:
+    figure = plots.neighbours(PIXELS[:2], FOUND, [0, 1], [[0, 1, 0, 0], [1, 1, 1, 0]], ["stripes", "dots"])
+    framed = [i for i, axis in enumerate(figure.axes) if axis.spines["left"].get_visible()]
+    assert framed == [2, 9]  # row 0, second neighbour; row 1, fourth
+    assert [i for i, axis in enumerate(figure.axes) if any(t.get_text() == "×" for t in axis.texts)] == framed
+    assert [figure.axes[i].get_xlabel() for i in framed] == ["dots", "stripes"]
+    assert figure.axes[5].get_ylabel() == "dots"
+
+
+def test_ten_classes_on_a_map_have_ten_markers_and_twenty_have_ten_more_looks() -> None:
+    styles = plots.scatter_styles()
+    looks = [next(styles) for _ in range(20)]
+    assert len({look["marker"] for look in looks[:10]}) == 10
+    assert len({(look["marker"], look["facecolors"], look["edgecolors"]) for look in looks}) == 20
+
+
+def test_the_factor_table_prints_each_value_and_a_dash_for_what_is_missing() -> None:
+    texts = [t.get_text() for t in plots.factor_table(SCORES).axes[0].texts]
+    assert texts == ["0.90", "0.95", "0.00", "–"]
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: plots.neighbours(PIXELS[:1], FOUND), "Q = 1"),
+        (lambda: plots.neighbours(PIXELS[:2], FOUND, [0, 1]), "both labels be given or none"),
+        (lambda: plots.embedding_map(POINTS, [0, 1]), r"points must have shape \(2, 2\)"),
+        (lambda: plots.factor_table({}), "at least one layer"),
+        (lambda: plots.few_labels({}), "at least one number of labels"),
+    ],
+)
+def test_bad_input_to_pictures_of_probes_is_named(draw, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        draw()

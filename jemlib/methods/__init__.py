@@ -9,19 +9,43 @@ import torch
 
 from jemlib import validate
 from jemlib.methods.barlow_twins import BarlowTwins
+from jemlib.methods.byol import BYOL
+from jemlib.methods.dino import DINO
 from jemlib.methods.method import Method
+from jemlib.methods.pcl import PCL
+from jemlib.methods.sigreg import SIGReg
 from jemlib.methods.simclr import SimCLR
+from jemlib.methods.simsiam import SimSiam
+from jemlib.methods.swav import SwAV
 from jemlib.methods.vicreg import VICReg
 
-METHODS: dict[str, type[Method]] = {m.name: m for m in (SimCLR, BarlowTwins, VICReg)}
+# One line a method.
+METHODS: dict[str, type[Method]] = {
+    method.name: method for method in (SimCLR, BarlowTwins, VICReg, SwAV, PCL, BYOL, SimSiam, DINO, SIGReg)
+}
 
-__all__ = ["METHODS", "BarlowTwins", "Method", "SimCLR", "VICReg", "build", "known_settings"]
+__all__ = [
+    "BYOL",
+    "DINO",
+    "METHODS",
+    "PCL",
+    "BarlowTwins",
+    "Method",
+    "SIGReg",
+    "SimCLR",
+    "SimSiam",
+    "SwAV",
+    "VICReg",
+    "build",
+    "known_settings",
+]
 
 
 def known_settings(name: str) -> dict[str, Any]:
     """The settings of a method and their defaults, its own first."""
     method = METHODS[validate.choice("method", name, METHODS)]
-    parameters = [*inspect.signature(method).parameters.values(), *inspect.signature(Method).parameters.values()]
+    chain = [c for c in method.__mro__ if issubclass(c, Method) and "__init__" in vars(c)]
+    parameters = [p for c in chain for p in inspect.signature(c).parameters.values()]
     return {p.name: p.default for p in parameters if p.kind is not p.VAR_KEYWORD}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -26,7 +27,7 @@ class BarlowTwins(Method):
         self.lambd, self.invariance = lambd, invariance
         self.settings |= {"lambd": lambd, "invariance": invariance}
 
-    def step(self, views: Tensor) -> BarlowTwinsLoss:
+    def step(self, views: Sequence[Tensor]) -> BarlowTwinsLoss:
         z_a, z_b = self.embed(views[0]), self.embed(views[1])
         loss: BarlowTwinsLoss = barlow_twins(z_a, z_b, self.lambd)
         return loss._replace(total=self.invariance * loss.invariance + self.lambd * loss.redundancy)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from jemlib import validate
+from jemlib.data import Images
 from jemlib.nets import build_backbone, head
-from jemlib.views import PRESETS
+from jemlib.recipes import PRESETS
+from jemlib.views import make_views
 
 
 class Method(nn.Module):
@@ -18,28 +21,48 @@ class Method(nn.Module):
     Args:
         backbone: name of a backbone in `jemlib.nets.BACKBONES`.
         widths: widths of the projector's linear layers.
-        views: name of a preset in `jemlib.views.PRESETS`. The default is VICReg's for every method, so that runs
+        views: name of a preset in `jemlib.recipes.PRESETS`. The default is VICReg's for every method, so that runs
             compare: its crops are larger than SimCLR's (0.2 instead of 0.08 of the area), and short runs learn more.
+
+    Attributes:
+        progress: share of the training that is done, in [0, 1); `fit` sets it before each step.
     """
 
     name = "method"
     num_views = 2
+    normalize_output = False  # a batch norm without affine behind the projector
+    narrow: int | None = None  # the projector's last width where it is to be small, whatever the scale says
 
     def __init__(self, backbone: str = "conv_small", widths: Sequence[int] = (256, 256), views: str = "vicreg") -> None:
         super().__init__()
         self.views = validate.choice("views", views, PRESETS)
         self.backbone = build_backbone(backbone)
-        self.projector = head(self.backbone.dim, widths)
+        self.projector = head(self.backbone.dim, widths, normalize_output=self.normalize_output)
+        self.dim = widths[-1] if len(widths) else self.backbone.dim
+        self.progress = 0.0
         # What `methods.build` was given, completed by the defaults; a run folder records it.
         self.settings: dict[str, Any] = {"backbone": backbone, "widths": list(widths), "views": views}
+
+    @classmethod
+    def widths_for(cls, widths: Sequence[int]) -> tuple[int, ...]:
+        """The projector's widths at a scale that proposes `widths`."""
+        return tuple(widths) if cls.narrow is None else (*widths[:-1], min(cls.narrow, widths[-1]))
 
     def embed(self, images: Tensor) -> Tensor:
         """Normalised images `(N, 3, 32, 32)` -> embeddings `(N, D)`, on which the loss works."""
         embeddings: Tensor = self.projector(self.backbone(images))
         return embeddings
 
-    def step(self, views: Tensor) -> Any:
-        """Views `(num_views, N, 3, 32, 32)` -> a loss NamedTuple whose `total` is to be minimised."""
+    def make_views(self, pixels: Tensor, generator: torch.Generator) -> Sequence[Tensor]:
+        """The views of a batch `(N, 3, H, W)` uint8: one `(N, 3, 32, 32)` tensor each."""
+        return make_views(pixels, self.views, num_views=self.num_views, generator=generator).unbind()
+
+    def before_step(self, images: Images, index: Tensor, progress: float) -> None:
+        """Called before each step with the training images and the batch's place in them; clustering happens here."""
+        self.progress = progress
+
+    def step(self, views: Sequence[Tensor]) -> Any:
+        """Views `(N, 3, 32, 32)`, `num_views` of them -> a loss NamedTuple whose `total` is to be minimised."""
         raise NotImplementedError
 
     def after_step(self, progress: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -25,7 +26,7 @@ class SimCLR(Method):
         self.temperature = temperature
         self.settings["temperature"] = temperature
 
-    def step(self, views: Tensor) -> ContrastiveLoss:
+    def step(self, views: Sequence[Tensor]) -> ContrastiveLoss:
         z_a, z_b = self.embed(views[0]), self.embed(views[1])
         loss: ContrastiveLoss = nt_xent(z_a, z_b, self.temperature)
         return loss

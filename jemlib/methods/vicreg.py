@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -27,7 +28,7 @@ class VICReg(Method):
         self.weights = {"invariance": invariance, "variance": variance, "covariance": covariance}
         self.settings.update(self.weights)
 
-    def step(self, views: Tensor) -> VICRegLoss:
+    def step(self, views: Sequence[Tensor]) -> VICRegLoss:
         z_a, z_b = self.embed(views[0]), self.embed(views[1])
         loss: VICRegLoss = vicreg(z_a, z_b, **self.weights)
         return loss

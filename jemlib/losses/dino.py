@@ -1,0 +1,149 @@
+"""DINO: match the softmax of a student to the sharper, centred softmax of a teacher that saw another view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from jemlib import validate
+from jemlib.losses.precision import full_precision
+
+
+class DINOLoss(NamedTuple):
+    """`total = teacher_entropy + kl` (to rounding); scalars in nats. Only `kl` has a gradient, which is `total`'s."""
+
+    total: Tensor
+    teacher_entropy: Tensor
+    kl: Tensor
+
+
+@full_precision
+def dino(
+    student_logits: Sequence[Tensor],
+    teacher_logits: Sequence[Tensor],
+    center: Tensor,
+    student_temperature: float = 0.1,
+    teacher_temperature: float = 0.04,
+) -> DINOLoss:
+    """Cross-entropy of the student's prediction for one view under the teacher's for another.
+
+    Convention: the centre is subtracted from the teacher's logits, as in the official code (the paper's text
+    adds it); pairs of one and the same view are skipped; mean over the pairs that remain and over N. The
+    teacher is detached here. Update the centre after this call, with `update_center`.
+
+    Args:
+        student_logits: list of `(N, K)`, one per view: first the global views, then the local ones, if any.
+            At least two views; N >= 1.
+        teacher_logits: list of `(N, K)`, one per global view, in the same order as the student's first ones.
+        center: `(K,)`, the running mean of the teacher's logits.
+        student_temperature: tau_s > 0.
+        teacher_temperature: tau_t > 0; smaller than tau_s, so that the target is sharper than the prediction.
+
+    Returns:
+        DINOLoss; `total` >= `teacher_entropy` >= 0. There are two collapses. Uniform (all probabilities 1/K):
+        `total` and `teacher_entropy` are log K; centring alone leads there. One-hot (one and the same dimension
+        wins for every image): all three are 0, the least possible; sharpening alone, a small tau_t, leads there.
+
+    Raises:
+        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
+
+    Source: Caron et al., 2104.14294, eq. 1 to 3; facebookresearch/dino, main_dino.py.
+    """
+    validate.number("student_temperature", student_temperature, above=0)
+    validate.number("teacher_temperature", teacher_temperature, above=0)
+    students, teachers = _student_and_teacher(student_logits, teacher_logits)
+    center = _check_center(center, teachers[0]).to(teachers[0].dtype)
+    n = teachers[0].shape[0]
+    # log P_s = log softmax(g_s / tau_s), log P_t = log softmax((g_t - c) / tau_t)
+    log_s = [(view / student_temperature).log_softmax(dim=1).flatten() for view in students]
+    log_t = [((view.detach() - center) / teacher_temperature).log_softmax(dim=1).flatten() for view in teachers]
+    p_t = [log_p.exp() for log_p in log_t]
+    # L = mean over pairs (t, s), s != t, of -(1/N) sum_i sum_k P_t,ik log P_s,ik; a dot product stores no N x K term
+    pairs = [torch.dot(p, log_p) for t, p in enumerate(p_t) for s, log_p in enumerate(log_s) if s != t]
+    total = -torch.stack(pairs).mean() / n
+    # H = -(1/N) sum_i sum_k P_t,ik log P_t,ik; every teacher view is in the same number of pairs
+    entropy = -torch.stack([torch.dot(p, log_p) for p, log_p in zip(p_t, log_t)]).mean() / n
+    return DINOLoss(total, entropy, total - entropy)
+
+
+@full_precision
+@torch.no_grad()
+def update_center(center: Tensor, teacher_logits: Sequence[Tensor], momentum: float = 0.9) -> Tensor:
+    """The next centre: a moving average of the mean of the teacher's raw logits over samples and global views.
+
+    Convention: raw means neither centred nor divided by the temperature. Call it after `dino`, which must see
+    the old centre. With several processes the mean has to be taken over all of them first. Start from zeros, as
+    the official code; a library that starts from the first batch's mean has ten times that centre after one step.
+
+    Args:
+        center: `(K,)`, the present centre. It is not changed.
+        teacher_logits: list of `(N, K)`, one per global view.
+        momentum: m in [0, 1]: 0 takes the batch mean, 1 keeps the centre. Of a constant bias, the fraction m^k is not
+            yet in the centre after k steps.
+
+    Returns:
+        `(K,)`, without gradient, in the dtype of `center` (float32 if that has 16 bits).
+
+    Raises:
+        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
+
+    Source: Caron et al., 2104.14294, eq. 4.
+    """
+    validate.number("momentum", momentum, at_least=0, at_most=1)
+    teachers = _alike(_views("teacher_logits", teacher_logits))
+    center = _check_center(center, teachers[0])
+    mean = torch.stack([view.mean(dim=0) for view in teachers]).mean(dim=0)
+    # c <- m c + (1 - m) mean_{views, samples} g_t
+    return momentum * center + (1 - momentum) * mean.to(center.dtype)
+
+
+def _views(name: str, logits: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Check a list with at least one view, each `(N, K)`; the keys are the names for error messages."""
+    if not isinstance(logits, (list, tuple)):
+        raise TypeError(f"{name} must be a list of (N, K) tensors, one per view; got {validate.describe(logits)}.")
+    if not logits:
+        raise ValueError(f"{name} must hold at least one view; got none.")
+    names = [f"{name}[{i}]" for i in range(len(logits))]
+    return {key: validate.embeddings(key, view, min_samples=1) for key, view in zip(names, logits)}
+
+
+def _alike(views: dict[str, Tensor]) -> list[Tensor]:
+    """Check that all views have one shape and one device; return them in one dtype."""
+    (first, reference), *others = views.items()
+    for name, view in others:
+        if view.shape != reference.shape:
+            raise ValueError(
+                f"{first} and {name} must have the same shape (N, K) (row i of all views is the same image); "
+                f"got {tuple(reference.shape)} and {tuple(view.shape)}."
+            )
+        if view.device != reference.device:
+            raise ValueError(f"{first} and {name} must be on one device; got {reference.device} and {view.device}.")
+    double = any(view.dtype == torch.float64 for view in views.values())
+    return [view.to(torch.float64 if double else torch.float32) for view in views.values()]
+
+
+def _student_and_teacher(
+    student_logits: Sequence[Tensor], teacher_logits: Sequence[Tensor]
+) -> tuple[list[Tensor], list[Tensor]]:
+    students, teachers = _views("student_logits", student_logits), _views("teacher_logits", teacher_logits)
+    if len(students) < max(2, len(teachers)):
+        raise ValueError(
+            "student_logits must hold at least two views, the teacher's global views first; "
+            f"got {len(students)} for the student and {len(teachers)} for the teacher."
+        )
+    views = _alike({**students, **teachers})
+    return views[: len(students)], views[len(students) :]
+
+
+def _check_center(center: Tensor, logits: Tensor) -> Tensor:
+    if not isinstance(center, Tensor) or not center.is_floating_point():
+        raise TypeError(f"center must be a floating-point tensor of shape (K,); got {validate.describe(center)}.")
+    if center.shape != logits.shape[1:]:
+        raise ValueError(f"center must have shape (K,) = ({logits.shape[1]},); got shape {tuple(center.shape)}.")
+    if center.device != logits.device:
+        raise ValueError(f"center and the logits must be on one device; got {center.device} and {logits.device}.")
+    validate.finite("center", center)
+    return center.detach() if center.dtype == torch.float64 else center.detach().float()
