@@ -24,7 +24,8 @@ Modules, from the bottom up (each imports only from those before it):
     invariance    what a unit is invariant to: firing rates and RIS
     trajectories  the same object under several values of one factor
     experiment    one run from names to numbers, and a table of many
-    bench         speed
+    bench         speed of a training step
+    bench_losses  speed of the objectives
     environment   `jem check-env`
     plots         pictures
     widgets       sliders over the pictures

@@ -199,17 +199,21 @@ def check_env() -> None:
 @app.command()
 def bench(
     peers: Annotated[bool, typer.Option(help="Also measure lightly, kornia, torchvision.")] = False,
+    losses: Annotated[bool, typer.Option(help="The objectives by themselves instead, against lightly's.")] = False,
     seconds: Annotated[float, typer.Option(help="For each thing measured.")] = 10.0,
     out: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.")] = None,
 ) -> None:
     """How fast this machine trains, in one run."""
     from jemlib.bench import bench as measure
+    from jemlib.bench_losses import bench_losses
     from jemlib.experiment import hardware, versions
     from jemlib.files import write_json
 
-    figures = measure(peers=peers, seconds=seconds)
-    for name, value in figures["views_per_second"].items():
+    figures = bench_losses() if losses else measure(peers=peers, seconds=seconds)
+    for name, value in figures.get("views_per_second", {}).items():
         typer.echo(f"{name:32s} {value:10,.0f} views/s")
+    for name, value in figures.get("milliseconds", {}).items():
+        typer.echo(f"{name:42s} {value:10.1f} ms")
     for name, value in figures["ratios"].items():
         typer.echo(f"{name:32s} {value:10.2f}")
     if out is not None:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jemlib import validate
+from jemlib.losses.alignment_uniformity import alignment_term
 from jemlib.losses.barlow_twins import off_diagonal
 from jemlib.losses.precision import full_precision
 
@@ -181,7 +182,7 @@ def alignment(z_a: Tensor, z_b: Tensor, alpha: float = 2) -> Tensor:
     Args:
         z_a: `(N, D)` embeddings of view A, N >= 2; l2-normalised here.
         z_b: `(N, D)` embeddings of view B; row i is the same image as row i of `z_a`.
-        alpha: power of the distance, > 0. Below 2 the gradient is infinite where two views coincide.
+        alpha: power of the distance, > 0. Where two views coincide the gradient is 0 for every alpha.
 
     Returns:
         Scalar in [0, 2^alpha]; 0 when the views agree, and also at complete collapse.
@@ -194,7 +195,7 @@ def alignment(z_a: Tensor, z_b: Tensor, alpha: float = 2) -> Tensor:
     z_a, z_b = validate.paired("z_a", z_a, "z_b", z_b)
     validate.number("alpha", alpha, above=0)
     u, v = F.normalize(z_a, dim=1), F.normalize(z_b, dim=1)
-    return (u - v).square().sum(dim=1).pow(alpha / 2).mean()
+    return alignment_term(u, v, alpha)
 
 
 @full_precision

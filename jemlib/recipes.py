@@ -182,5 +182,3 @@ def draw_parameters(
         sigma=torch.where(blur < recipe.blur, low + (high - low) * sigma, 0.0),
         solarize=solarize < recipe.solarize,
     )
-
-

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from jemlib import validate
@@ -25,20 +24,15 @@ class SIGReg(Method):
     name = "sigreg"
     narrow = 64
     normalize_output = True
-    calls: Tensor
 
     def __init__(self, lambd: float = 0.02, slices: int = 256, **settings: Any) -> None:
         super().__init__(**settings)
         validate.number("lambd", lambd, at_least=0, at_most=1)
         validate.integer("slices", slices, at_least=1)
         self.lambd, self.slices = lambd, slices
-        # The seed of a step's slices: saved with the weights, so that a resumed run draws the same ones.
-        self.register_buffer("calls", torch.zeros((), dtype=torch.long))
         self.settings |= {"lambd": lambd, "slices": slices}
 
     def step(self, views: Sequence[Tensor]) -> LeJEPALoss:
         z_a, z_b = self.embed(views[0]), self.embed(views[1])
-        generator = torch.Generator(z_a.device).manual_seed(int(self.calls))
-        self.calls += 1
-        loss: LeJEPALoss = lejepa(z_a, z_b, self.lambd, self.slices, generator)
+        loss: LeJEPALoss = lejepa(z_a, z_b, self.lambd, self.slices, self.generator)
         return loss
