@@ -39,14 +39,14 @@ def loss_pairs(n: int, d: int) -> dict[str, tuple[Callable[..., Tensor], Callabl
         both: Tensor = torch.stack([a, b])
         return lejepa(local_proj=both, global_proj=both)
 
-    def unit(a: Tensor, b: Tensor) -> list[Tensor]:
-        return [F.normalize(a, dim=1), F.normalize(b, dim=1)]  # scores in [-1, 1], as cosines are
+    def unit(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        return F.normalize(a, dim=1), F.normalize(b, dim=1)  # scores in [-1, 1], as cosines are
 
     return {
         "nt_xent": (lambda a, b: losses.nt_xent(a, b, 0.5).total, nt_xent, z),
         "barlow_twins": (lambda a, b: losses.barlow_twins(a, b, 5e-3).total, barlow, z),
         "vicreg": (lambda a, b: losses.vicreg(a, b).total, vicreg, z),
-        "swav": (lambda a, b: losses.swav(*unit(a, b)).total, lambda a, b: swav(unit(a, b), []), cosines),
+        "swav": (lambda a, b: losses.swav(*unit(a, b)).total, lambda a, b: swav(list(unit(a, b)), []), cosines),
         "simsiam": (lambda *x: losses.simsiam(*x).total, simsiam_peer, p),
         "dino": (
             lambda a, b: losses.dino([a, b], [a.detach(), b.detach()], torch.zeros(d)).total,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -138,7 +139,7 @@ def check(f: Answer) -> Answer | Function:
         if exercise is not None:
             _put_into_notebook(exercise)
         raise AssertionError(_report(verdict, exercise))
-    print(_report(verdict, exercise))
+    print(textwrap.fill(_report(verdict, exercise), 110, subsequent_indent="  ", break_long_words=False))
     if exercise is None:
         return f
     if right and function is not None:
@@ -234,9 +235,11 @@ def _report(verdict: Verdict, exercise: Exercise | None) -> str:
 
 
 def _caller() -> dict[str, Any]:
-    """The variables where check, hint or solution was called; a lambda can only be named through them."""
-    frame = sys._getframe(2)
-    return {**frame.f_globals, **frame.f_locals}
+    """The module's variables where check, hint or solution was called; a lambda can only be named through them.
+
+    Not the local ones: a notebook has none, and copying them crashes Python 3.13.0 inside a comprehension.
+    """
+    return sys._getframe(2).f_globals
 
 
 def _identify(f: object, variables: Mapping[str, Any]) -> tuple[Exercise | None, Function | None, str]:

@@ -27,7 +27,7 @@ class BYOL(Method):
     """
 
     name = "byol"
-    normalize_output = True
+    normalizes_output = True
 
     def __init__(
         self,

@@ -35,7 +35,7 @@ class DINO(MultiCrop):
     """
 
     name = "dino"
-    normalize_output = True
+    normalizes_output = True
     narrow = 64
     center: Tensor
 

@@ -27,6 +27,7 @@ class Method(nn.Module):
         mask_ratio: share of patches that each view loses in training, in [0, 1). Momentum encoders see whole views.
         mask_patch: side of a patch in pixels.
         masking: what becomes of masked patches, see `jemlib.masking.WAYS`.
+        normalize_output: put a batch norm without affine behind the projector; None: what the method does by default.
 
     Attributes:
         progress: share of the training that is done, in [0, 1); `fit` sets it before each step.
@@ -35,7 +36,7 @@ class Method(nn.Module):
 
     name = "method"
     num_views = 2
-    normalize_output = False  # a batch norm without affine behind the projector
+    normalizes_output = False  # whether a batch norm without affine stands behind the projector by default
     narrow: int | None = None  # the projector's last width where it is to be small, whatever the scale says
 
     def __init__(
@@ -46,6 +47,7 @@ class Method(nn.Module):
         mask_ratio: float = 0.0,
         mask_patch: int = 8,
         masking: str = "pixels",
+        normalize_output: bool | None = None,
     ) -> None:
         super().__init__()
         validate.number("mask_ratio", mask_ratio, at_least=0, at_most=1)
@@ -53,13 +55,15 @@ class Method(nn.Module):
         self.masking = validate.choice("masking", masking, WAYS)
         self.views = validate.choice("views", views, PRESETS)
         self.backbone = build_backbone(backbone)
-        self.projector = head(self.backbone.dim, widths, normalize_output=self.normalize_output)
+        normalize_output = self.normalizes_output if normalize_output is None else normalize_output
+        self.projector = head(self.backbone.dim, widths, normalize_output=normalize_output)
         self.dim = widths[-1] if len(widths) else self.backbone.dim
         self.progress = 0.0
         self.generator: torch.Generator | None = None
         # What `methods.build` was given, completed by the defaults; a run folder records it.
         self.settings: dict[str, Any] = {"backbone": backbone, "widths": list(widths), "views": views}
         self.settings |= {"mask_ratio": mask_ratio, "mask_patch": mask_patch, "masking": masking}
+        self.settings["normalize_output"] = normalize_output
 
     @classmethod
     def widths_for(cls, widths: Sequence[int]) -> tuple[int, ...]:

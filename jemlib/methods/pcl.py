@@ -135,15 +135,25 @@ class PCL(Method):
         self.done_e_steps += 1
 
     def step(self, views: Sequence[Tensor]) -> PCLLoss:
-        query, key = self.embed(views[0]), self.key(views[1])
-        instance = info_nce_queue(query, key, self.queue, self.temperature).total
-        self.remember(key)
-        terms = [
-            proto_nce(query, c.prototypes, c.assignments[self.index.to(query.device)], c.phi).total
-            for c in self.clusterings
-        ]
-        prototype = torch.stack(terms).mean() if terms else torch.zeros_like(instance)
+        q_a, q_b = self.embed(views[0]), self.embed(views[1])
+        k_a, k_b = self.key(views[0]), self.key(views[1])
+        # Each view is a query once; the keys of this batch join the queue after their use.
+        instance = (self.instance_term(q_a, k_b) + self.instance_term(q_b, k_a)) / 2
+        prototype = (self.prototype_term(q_a) + self.prototype_term(q_b)) / 2
+        self.remember(k_b)
         return PCLLoss(instance + prototype, instance, prototype, instance.new_tensor(self.nmi))
+
+    def instance_term(self, query: Tensor, key: Tensor) -> Tensor:
+        total: Tensor = info_nce_queue(query, key, self.queue, self.temperature).total
+        return total
+
+    def prototype_term(self, query: Tensor) -> Tensor:
+        """ProtoNCE, averaged over the clusterings; 0 before the first E-step."""
+        if not self.clusterings:
+            return query.new_zeros((), dtype=torch.float32)
+        index = self.index.to(query.device)
+        terms = [proto_nce(query, c.prototypes, c.assignments[index], c.phi).total for c in self.clusterings]
+        return torch.stack(terms).mean()
 
     @torch.no_grad()
     def remember(self, key: Tensor) -> None:

@@ -23,7 +23,7 @@ class SIGReg(Method):
 
     name = "sigreg"
     narrow = 64
-    normalize_output = True
+    normalizes_output = True
 
     def __init__(self, lambd: float = 0.02, slices: int = 256, **settings: Any) -> None:
         super().__init__(**settings)

@@ -23,7 +23,7 @@ class SimSiam(Method):
     """
 
     name = "simsiam"
-    normalize_output = True
+    normalizes_output = True
 
     def __init__(self, predictor: str = "mlp", hidden: int = 128, stop_gradient: bool = True, **settings: Any) -> None:
         super().__init__(**settings)

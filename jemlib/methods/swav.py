@@ -28,7 +28,7 @@ class SwAV(MultiCrop):
     """
 
     name = "swav"
-    normalize_output = True
+    normalizes_output = True
     narrow = 64
     queue: Tensor
     queued: Tensor
