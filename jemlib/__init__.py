@@ -24,6 +24,7 @@ Modules, from the bottom up (each imports only from those before it):
     invariance    what a unit is invariant to: firing rates and RIS
     trajectories  the same object under several values of one factor
     experiment    one run from names to numbers, and a table of many
+    removals      collapse on purpose, and the diagnostic that sees it
     bench         speed of a training step
     bench_losses  speed of the objectives
     environment   `jem check-env`

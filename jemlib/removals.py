@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from torch import nn
-from tqdm.auto import tqdm
-
-from jemlib import validate
 from jemlib.data import Images, load
 from jemlib.diagnose import diagnose
 from jemlib.evaluate import features, knn
-from jemlib.experiment import embeddings, hardware, versions
+from jemlib.experiment import embeddings
 from jemlib.methods import METHODS, Method, build
 from jemlib.scales import Scale, adjusted_scale
-from jemlib.train import fit, quiet
+from jemlib.train import fit
 
 
 @dataclass(frozen=True)
@@ -62,19 +56,29 @@ REMOVALS = {
 }  # fmt: skip
 
 
-def measure(removal: Removal, *, seed: int = 0, intact: bool = False, scale: str | Scale | None = None) -> dict[str, Any]:
+def measure(
+    removal: Removal, *, seed: int = 0, intact: bool = False, scale: str | Scale | None = None
+) -> dict[str, Any]:
     """Train with the protection removed, or intact, and diagnose the embeddings of un-augmented validation images.
 
     Returns:
         The diagnostics by name, kNN of the backbone's features, the last terms of the loss, and the seconds.
     """
     scale = adjusted_scale(scale)
-    settings = {"backbone": scale.backbone, "widths": METHODS[removal.method].widths_for(scale.widths), **removal.common}
+    settings = {
+        "backbone": scale.backbone,
+        "widths": METHODS[removal.method].widths_for(scale.widths),
+        **removal.common,
+    }
     method = build(removal.method, seed=seed, **settings, **({} if intact else removal.settings))
     train = load(scale.data, "train", limit=scale.limit)
     held_out = load(scale.data, "validation", limit=scale.limit if scale.name == "smoke" else None)
     history = fit(method, train, scale=scale, seed=seed)
-    return {**diagnostics(method, train, held_out), "loss": history.rows[-1]["total"], "seconds": history.rows[-1]["seconds"]}
+    return {
+        **diagnostics(method, train, held_out),
+        "loss": history.rows[-1]["total"],
+        "seconds": history.rows[-1]["seconds"],
+    }
 
 
 def diagnostics(method: Method, train: Images, held_out: Images) -> dict[str, float]:

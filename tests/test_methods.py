@@ -75,3 +75,31 @@ def test_an_unknown_method_is_an_error_that_lists_the_known_ones() -> None:
 def test_an_unknown_preset_of_views_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="views must be one of"):
         build("simclr", views="simclrr")
+
+
+def test_the_settings_of_every_ancestor_are_known_once() -> None:
+    known = known_settings("swav")
+    assert list(known)[:2] == ["prototypes", "temperature"]
+    assert {"local_crops", "local_size", "backbone", "widths", "mask_ratio"} <= known.keys()
+
+
+def test_without_negatives_simclr_trains_on_the_alignment_alone(views: torch.Tensor) -> None:
+    loss = build("simclr", negatives=False).step(views)
+    assert torch.equal(loss.total, loss.alignment)
+    assert loss.contrast != 0
+
+
+def test_the_output_is_normalised_where_the_method_or_the_user_wants_it(views: torch.Tensor) -> None:
+    for name, setting, normalised in (("vicreg", None, False), ("vicreg", True, True), ("simsiam", None, True)):
+        method = build(name, normalize_output=setting)
+        std = method.embed(views[0]).std(dim=0, correction=0)
+        assert bool((std - 1).abs().max() < 0.05) == normalised
+        assert method.settings["normalize_output"] == normalised
+    plain = build("simsiam", normalize_output=False).embed(views[0]).std(dim=0, correction=0)
+    assert (plain - 1).abs().max() > 0.05
+
+
+def test_methods_with_few_dimensions_narrow_the_projector_that_a_scale_proposes() -> None:
+    assert METHODS["vicreg"].widths_for((256, 256)) == (256, 256)
+    assert METHODS["sigreg"].widths_for((256, 256)) == (256, 64)
+    assert METHODS["sigreg"].widths_for((64, 32)) == (64, 32)

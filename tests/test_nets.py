@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from jemlib import nets
 from jemlib.nets import BACKBONES, PatchTransformer, attend, build_backbone, conv_small, head
 
 
@@ -126,3 +127,32 @@ def test_a_wrong_width_is_named() -> None:
 def test_an_unknown_backbone_is_answered_with_the_nearest() -> None:
     with pytest.raises(ValueError, match="resnet18"):
         build_backbone("resnet81")
+
+
+def test_prototype_scores_are_cosines() -> None:
+    layer, z = nets.Prototypes(4, 3), torch.randn(5, 4)
+    scores = layer(z)
+    for i in range(5):
+        for k in range(3):
+            expected = torch.cosine_similarity(z[i], layer.weight[k], dim=0)
+            torch.testing.assert_close(scores[i, k], expected)
+
+
+def test_prototypes_do_not_care_about_lengths() -> None:
+    layer, z = nets.Prototypes(4, 3), torch.randn(5, 4)
+    before = layer(z)
+    with torch.no_grad():
+        layer.weight.mul_(7)
+    torch.testing.assert_close(layer(100 * z), before)
+
+
+def test_one_prototype_is_refused() -> None:
+    with pytest.raises(ValueError, match="prototypes must be >= 2"):
+        nets.Prototypes(4, 1)
+
+
+def test_a_head_can_normalise_its_output() -> None:
+    layers = nets.head(8, (16, 4), normalize_output=True)
+    z = layers(torch.randn(64, 8))
+    torch.testing.assert_close(z.mean(dim=0), torch.zeros(4), atol=1e-5, rtol=0)
+    assert not list(layers[-1].parameters())

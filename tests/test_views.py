@@ -14,7 +14,8 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 
 from jemlib import views
-from jemlib.views import PRESETS, Recipe, ViewParameters, make_views
+from jemlib.recipes import LOCAL_CROP, PRESETS, Recipe, ViewParameters
+from jemlib.views import make_views
 
 CLOSE = 2 / 255
 EVERYTHING = Recipe(blur=0.5, solarize=0.5)
@@ -545,3 +546,17 @@ def test_operations_name_a_bad_argument() -> None:
         views.solarize(x, torch.ones(4, dtype=torch.bool), threshold=2.0)
     with pytest.raises(ValueError, match="views must be a floating-point tensor"):
         views.denormalize(photos(4))
+
+
+def test_small_views_for_multi_crop_have_the_size_that_was_asked_for() -> None:
+    pixels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    small = make_views(pixels, LOCAL_CROP, num_views=3, size=16, generator=torch.Generator().manual_seed(0))
+    assert small.shape == (3, 4, 3, 16, 16)
+    whole = make_views(pixels, Recipe(crop_scale=None, flip=0, jitter_probability=0, grey=0), num_views=1, size=16)
+    scaled = F.resize(pixels, [16, 16], antialias=True).float() / 255
+    torch.testing.assert_close(views.denormalize(whole[0]), scaled, atol=2 / 255, rtol=0)
+
+
+def test_a_size_below_one_pixel_is_refused() -> None:
+    with pytest.raises(ValueError, match="size must be >= 1"):
+        make_views(torch.zeros(1, 3, 32, 32, dtype=torch.uint8), "none", size=0)
