@@ -13,7 +13,8 @@ from oracles import log_sum_exp, normal, permutation, rows, seeds
 from torch import Tensor
 from torch.testing import assert_close
 
-from jemlib.losses.dino import dino, update_center
+from jemlib.losses.dino import balanced_center, dino, update_center
+from jemlib.losses.swav import sinkhorn
 
 Batch = tuple[list[Tensor], list[Tensor], Tensor]
 F64 = torch.float64
@@ -382,3 +383,53 @@ def test_mixed_dtypes_are_promoted_and_the_centre_keeps_its_own() -> None:
 def test_large_logits_do_not_overflow() -> None:
     student, teacher, centre = ([1e3 * v.float() for v in views] for views in (*batch()[:2], [batch()[2]]))
     assert all(math.isfinite(term) for term in dino(student, teacher, centre[0]))
+
+
+def scattered(n: int = 12, k: int = 5) -> Tensor:
+    return torch.randn(n, k, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+
+
+def test_the_balanced_centre_gives_every_dimension_the_same_mean_probability() -> None:
+    logits = [scattered(), scattered() + 0.3]
+    center = balanced_center(torch.zeros(5).double(), logits, 1.0, iterations=1000)
+    mean = (torch.cat(logits) - center).softmax(dim=1).mean(dim=0)
+    torch.testing.assert_close(mean, torch.full((5,), 0.2).double(), rtol=1e-9, atol=1e-9)
+
+
+def test_the_mean_centre_does_not() -> None:
+    logits = scattered()
+    mean = ((logits - update_center(torch.zeros(5).double(), [logits], 0.0)) / 0.5).softmax(dim=1).mean(dim=0)
+    assert (mean - 0.2).abs().max() > 0.02
+
+
+def test_the_balanced_centre_gives_the_codes_of_sinkhorn() -> None:
+    logits = scattered()
+    center = balanced_center(torch.zeros(5).double(), [logits], 1.0, iterations=1000)
+    torch.testing.assert_close((logits - center).softmax(dim=1), sinkhorn(logits, 1.0, 1000), rtol=1e-8, atol=1e-8)
+
+
+def test_one_iteration_equals_the_loop_over_dimensions() -> None:
+    logits, temperature = scattered(4, 3), 0.7
+    start = torch.tensor([0.1, -0.2, 0.0], dtype=torch.float64)
+    expected = []
+    for k in range(3):
+        total = 0.0
+        for row in (logits - start).tolist():
+            weights = [math.exp(x / temperature) for x in row]
+            total += weights[k] / sum(weights)
+        expected.append(float(start[k]) + temperature * math.log(3 * total / 4))
+    found = balanced_center(start, [logits], temperature, iterations=1)
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=1e-12, atol=1e-12)
+
+
+def test_the_balanced_centre_keeps_its_start_and_has_no_gradient() -> None:
+    start, logits = torch.zeros(5, dtype=torch.float64), scattered().requires_grad_()
+    found = balanced_center(start, [logits])
+    assert start.abs().sum() == 0
+    assert not found.requires_grad
+
+
+@pytest.mark.parametrize(("argument", "value"), [("temperature", 0.0), ("iterations", 0)])
+def test_the_balanced_centre_refuses_settings_out_of_range(argument: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{argument} must be"):
+        balanced_center(torch.zeros(5), [torch.randn(4, 5)], **{argument: value})

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jemlib.data import Images, load
-from jemlib.losses import byol, dino, simsiam, swav
+from jemlib.losses import balanced_center, byol, dino, simsiam, swav
 from jemlib.methods import Method, build
 from jemlib.methods.pcl import cluster
 from jemlib.train import fit
@@ -138,17 +138,27 @@ def test_the_teacher_of_dino_equals_the_student_at_the_start_heads_included() ->
 
 
 def test_dino_uses_the_centre_before_it_moves_it(views: Tensor) -> None:
-    method = build("dino", **SMALL, prototypes=6)
+    method = build("dino", **SMALL, prototypes=6, centering="mean")
     teacher = [method.teacher(view) for view in views]
     student = [method.prototypes(method.embed(view)) for view in views]
-    expected = dino(student, teacher, torch.zeros(6), 0.1, method.teacher_temperature())
+    expected = dino(student, teacher, torch.zeros(6), method.student_temperature, method.teacher_temperature())
     torch.testing.assert_close(method.step(views).total, expected.total)
     mean = torch.cat(teacher).mean(dim=0)
     torch.testing.assert_close(method.center, (1 - method.center_momentum) * mean)
 
 
+def test_the_balanced_centre_of_dino_is_that_of_its_own_batch(views: Tensor) -> None:
+    method = build("dino", **SMALL, prototypes=6)
+    teacher = [method.teacher(view) for view in views]
+    student = [method.prototypes(method.embed(view)) for view in views]
+    center = balanced_center(torch.zeros(6), teacher, method.teacher_temperature())
+    expected = dino(student, teacher, center, method.student_temperature, method.teacher_temperature())
+    torch.testing.assert_close(method.step(views).total, expected.total)
+    torch.testing.assert_close(method.center, center)
+
+
 def test_dinos_switches_freeze_the_centre_and_level_the_temperatures(views: Tensor) -> None:
-    method = build("dino", **SMALL, prototypes=6, centering=False, sharpening=False)
+    method = build("dino", **SMALL, prototypes=6, centering="none", sharpening=False)
     method.step(views)
     assert method.center.abs().sum() == 0
     assert method.teacher_temperature() == method.student_temperature

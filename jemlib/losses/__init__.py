@@ -41,7 +41,7 @@ from jemlib.losses.bottleneck import (
 )
 from jemlib.losses.byol import BYOLLoss, byol
 from jemlib.losses.data2vec import Data2VecLoss, data2vec, data2vec_targets
-from jemlib.losses.dino import DINOLoss, dino, update_center
+from jemlib.losses.dino import DINOLoss, balanced_center, dino, update_center
 from jemlib.losses.duality import (
     ContrastiveBounds,
     Duality,
@@ -87,6 +87,7 @@ __all__ = [
     "align_uniform",
     "alignment_term",
     "auto_correlation",
+    "balanced_center",
     "barlow_twins",
     "barlow_twins_gradient",
     "beta_of_weight",

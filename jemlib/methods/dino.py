@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from jemlib import validate
-from jemlib.losses import DINOLoss, dino, update_center
+from jemlib.losses import DINOLoss, balanced_center, dino, update_center
 from jemlib.methods.multicrop import MultiCrop
 from jemlib.momentum import MomentumEncoder, cosine_momentum
 from jemlib.nets import Prototypes
+
+CENTERINGS = ("balanced", "mean", "none")
 
 
 class DINO(MultiCrop):
@@ -27,8 +29,9 @@ class DINO(MultiCrop):
         teacher_temperature_start: tau_t at the start.
         temperature_warmup: share of the training over which tau_t goes from one to the other, in [0, 1].
         momentum: of the teacher at the start, in [0, 1]; it rises to 1 by a half cosine.
-        center_momentum: of the centre, in [0, 1].
-        centering: False leaves the centre at 0.
+        centering: "balanced" (equal mean probabilities, Sinkhorn), "mean" (equal mean logits, the paper's default) or
+            "none". On short runs the teacher must move fast, and then the mean does not keep enough directions alive.
+        center_momentum: of the centre "mean", in [0, 1].
         sharpening: False gives the teacher the student's temperature.
         freeze: share of the training, from its start, in which the prototypes do not move, in [0, 1].
         settings: those of `MultiCrop` and `Method`.
@@ -41,14 +44,14 @@ class DINO(MultiCrop):
 
     def __init__(
         self,
-        prototypes: int = 256,
-        student_temperature: float = 0.1,
-        teacher_temperature: float = 0.04,
-        teacher_temperature_start: float = 0.04,
+        prototypes: int = 512,
+        student_temperature: float = 0.2,
+        teacher_temperature: float = 0.05,
+        teacher_temperature_start: float = 0.05,
         temperature_warmup: float = 0.3,
-        momentum: float = 0.99,
+        momentum: float = 0.9,
+        centering: str = "balanced",
         center_momentum: float = 0.9,
-        centering: bool = True,
         sharpening: bool = True,
         freeze: float = 0.0,
         **settings: Any,
@@ -56,10 +59,11 @@ class DINO(MultiCrop):
         super().__init__(**settings)
         for setting, share in (("temperature_warmup", temperature_warmup), ("momentum", momentum), ("freeze", freeze)):
             validate.number(setting, share, at_least=0, at_most=1)
+        self.centering = validate.choice("centering", centering, CENTERINGS)
         self.student_temperature = student_temperature
         self.teacher_temperatures = (teacher_temperature_start, teacher_temperature)
         self.temperature_warmup, self.momentum, self.center_momentum = temperature_warmup, momentum, center_momentum
-        self.centering, self.sharpening, self.freeze = centering, sharpening, freeze
+        self.sharpening, self.freeze = sharpening, freeze
         self.prototypes = Prototypes(self.dim, prototypes)
         self.register_buffer("center", torch.zeros(prototypes))
         self.teacher = MomentumEncoder(self.student())
@@ -86,8 +90,11 @@ class DINO(MultiCrop):
         self.prototypes.requires_grad_(self.progress >= self.freeze)
         student = [self.prototypes(self.embed(view)) for view in views]
         teacher = [self.teacher(view) for view in views[: self.num_views]]
-        loss: DINOLoss = dino(student, teacher, self.center, self.student_temperature, self.teacher_temperature())
-        if self.centering:  # after its use
+        temperature = self.teacher_temperature()
+        if self.centering == "balanced":
+            self.center.copy_(balanced_center(self.center, teacher, temperature))
+        loss: DINOLoss = dino(student, teacher, self.center, self.student_temperature, temperature)
+        if self.centering == "mean":  # after its use
             self.center.copy_(update_center(self.center, teacher, self.center_momentum))
         return loss
 
