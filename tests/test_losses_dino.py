@@ -393,7 +393,7 @@ def test_the_balanced_centre_gives_every_dimension_the_same_mean_probability() -
     logits = [scattered(), scattered() + 0.3]
     center = balanced_center(torch.zeros(5).double(), logits, 1.0, iterations=1000)
     mean = (torch.cat(logits) - center).softmax(dim=1).mean(dim=0)
-    torch.testing.assert_close(mean, torch.full((5,), 0.2).double(), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(mean, torch.full((5,), 0.2, dtype=torch.float64), rtol=1e-9, atol=1e-9)
 
 
 def test_the_mean_centre_does_not() -> None:
