@@ -201,15 +201,17 @@ def bench(
     peers: Annotated[bool, typer.Option(help="Also measure lightly, kornia, torchvision.")] = False,
     losses: Annotated[bool, typer.Option(help="The objectives by themselves instead, against lightly's.")] = False,
     seconds: Annotated[float, typer.Option(help="For each thing measured.")] = 10.0,
+    runs: Annotated[int, typer.Option(help="Whole runs; the record has their medians.")] = 1,
     out: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.")] = None,
 ) -> None:
     """How fast this machine trains, in one run."""
     from jemlib.bench import bench as measure
+    from jemlib.bench import median_of
     from jemlib.bench_losses import bench_losses
     from jemlib.experiment import hardware, versions
     from jemlib.files import write_json
 
-    figures = bench_losses() if losses else measure(peers=peers, seconds=seconds)
+    figures = bench_losses() if losses else median_of([measure(peers=peers, seconds=seconds) for _ in range(runs)])
     for name, value in figures.get("views_per_second", {}).items():
         typer.echo(f"{name:32s} {value:10,.0f} views/s")
     for name, value in figures.get("milliseconds", {}).items():

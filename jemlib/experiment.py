@@ -23,7 +23,7 @@ from jemlib.data.images import data_label
 from jemlib.diagnose import normalized_std, rankme
 from jemlib.evaluate import baselines, evaluate, features
 from jemlib.files import write_json, write_text, write_torch
-from jemlib.methods import METHODS, Method, build
+from jemlib.methods import METHODS, Method, build, known_settings
 from jemlib.scales import Scale, adjusted_scale
 from jemlib.train import History, fit, quiet
 
@@ -79,10 +79,7 @@ def run(
     """
     scale = adjusted_scale(scale, **overrides)
     validate.choice("split", split, ("validation", "test"))
-    settings = dict(settings or {})
-    settings.setdefault("backbone", scale.backbone)
-    settings.setdefault("widths", METHODS[validate.choice("method", name, METHODS)].widths_for(scale.widths))
-    method = build(name, seed=seed, **settings)
+    method = build(name, seed=seed, **(settings_at(name, scale) | (settings or {})))
     source = data or scale.data
     train = load(source, "train", root=root, limit=scale.limit)
     history = fit(method, train, scale=scale, seed=seed, out=out)
@@ -94,6 +91,17 @@ def run(
         write_torch(folder / "weights.pt", method.state_dict())
         write_json(folder / "metrics.json", metrics)
     return Run(method, history, metrics)
+
+
+def settings_at(name: str, scale: Scale) -> dict[str, Any]:
+    """The settings that a method takes from the scale: backbone, widths, and momentum where it has one."""
+    known = known_settings(name)
+    widths = METHODS[name].widths_for(scale.widths)
+    return {
+        "backbone": scale.backbone,
+        "widths": widths,
+        **({"momentum": scale.momentum} if "momentum" in known else {}),
+    }
 
 
 def load_scored(source: str, split: str, root: str | None, scale: Scale) -> Images:

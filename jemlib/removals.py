@@ -9,7 +9,7 @@ from jemlib.data import Images, load
 from jemlib.diagnose import diagnose
 from jemlib.evaluate import features, knn
 from jemlib.experiment import embeddings
-from jemlib.methods import METHODS, Method, build
+from jemlib.methods import Method, build
 from jemlib.scales import Scale, adjusted_scale
 from jemlib.train import fit
 
@@ -65,12 +65,8 @@ def measure(
         The diagnostics by name, kNN of the backbone's features, the last terms of the loss, and the seconds.
     """
     scale = adjusted_scale(scale)
-    settings = {
-        "backbone": scale.backbone,
-        "widths": METHODS[removal.method].widths_for(scale.widths),
-        **removal.common,
-    }
-    method = build(removal.method, seed=seed, **settings, **({} if intact else removal.settings))
+    settings = settings_at(removal.method, scale) | removal.common | ({} if intact else removal.settings)
+    method = build(removal.method, seed=seed, **settings)
     train = load(scale.data, "train", limit=scale.limit)
     held_out = load(scale.data, "validation", limit=scale.limit if scale.name == "smoke" else None)
     history = fit(method, train, scale=scale, seed=seed)

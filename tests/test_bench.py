@@ -27,3 +27,10 @@ def test_all_take_turns() -> None:
     bench.rates(steps, seconds=0.002, rounds=2)
     changes = [a for a, b in zip(order, [*order[1:], ""]) if a != b]
     assert changes == ["a", "b"] * 3  # the warm-up, then two rounds
+
+
+def test_a_record_of_several_runs_has_the_median_of_each_figure_and_every_ratio() -> None:
+    runs = [{"batch": 8, "views_per_second": {"a": float(x)}, "ratios": {"r": x / 10}} for x in (3, 1, 2)]
+    found = bench.median_of(runs)
+    assert (found["runs"], found["views_per_second"], found["ratios"]) == (3, {"a": 2.0}, {"r": 0.2})
+    assert [ratio["r"] for ratio in found["ratios_of_each_run"]] == [0.3, 0.1, 0.2]

@@ -49,7 +49,7 @@ class DINO(MultiCrop):
         teacher_temperature: float = 0.05,
         teacher_temperature_start: float = 0.05,
         temperature_warmup: float = 0.3,
-        momentum: float = 0.9,
+        momentum: float = 0.99,
         centering: str = "balanced",
         center_momentum: float = 0.9,
         sharpening: bool = True,
