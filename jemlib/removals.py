@@ -8,7 +8,7 @@ from typing import Any
 from jemlib.data import Images, load
 from jemlib.diagnose import diagnose
 from jemlib.evaluate import features, knn
-from jemlib.experiment import embeddings
+from jemlib.experiment import embeddings, settings_at
 from jemlib.methods import Method, build
 from jemlib.scales import Scale, adjusted_scale
 from jemlib.train import fit
