@@ -65,7 +65,7 @@ def split_settings(name: str | None, pairs: list[str] | None, limit: int | None)
 
 @app.command()
 def train(
-    method: Annotated[str, typer.Argument(help="simclr, barlow_twins, vicreg")],
+    method: Annotated[str, typer.Argument(help="simclr, barlow_twins, vicreg, swav, pcl, byol, simsiam, dino or sigreg.")],
     data: DataOption = None,
     root: RootOption = None,
     scale: ScaleOption = None,
@@ -162,6 +162,24 @@ def compare(
     typer.echo(markdown_table(table))
     typer.echo(f"Protocol: {table['protocol']}.")
     typer.echo(f"Files: {out / 'compare.json'}, {out / 'compare.md'}, {out / 'compare.png'}")
+
+
+@app.command()
+def collapse(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Removals such as simsiam.stop-gradient; none: all.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Runs of each removal.")] = 3,
+    scale: ScaleOption = None,
+    out: Annotated[Path, typer.Option(help="The record.")] = Path("runs/collapse.json"),
+) -> None:
+    """Take away what keeps each method from collapsing, and measure which diagnostic sees it."""
+    from jemlib.removals import run_removals, table
+
+    record = run_removals(names or None, seeds=seeds, scale=scale, out=out)
+    typer.echo(table(record))
+    crossed = [row["all_cross"] for row in record["rows"]]
+    typer.echo(f"{sum(crossed)} of {len(crossed)} removals crossed their threshold on all seeds. Record: {out}")
 
 
 @app.command()

@@ -1,0 +1,110 @@
+"""Collapse on purpose: the switches exist, the record says what crossed, and the trivial start is trivial."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from jemlib.methods import METHODS, build, known_settings
+from jemlib.removals import REMOVALS, at_work, crosses, measure, run_removals, start_collapsed, table
+
+DIAGNOSTICS = ("normalized_std", "directional_spread", "rankme", "participation_ratio", "correlation", "knn")
+
+
+@pytest.mark.parametrize("name", REMOVALS)
+def test_every_removal_names_a_method_its_settings_and_two_different_diagnostics(name: str) -> None:
+    removal = REMOVALS[name]
+    assert name.split(".")[0] == removal.method
+    assert set(removal.settings) | set(removal.common) <= known_settings(removal.method).keys()
+    assert removal.kind in ("complete", "dimensional", "informational")
+    assert removal.sees in DIAGNOSTICS
+    assert removal.blind in DIAGNOSTICS
+    assert removal.sees != removal.blind
+
+
+@pytest.mark.parametrize("name", REMOVALS)
+def test_every_removal_changes_the_loss_or_the_gradient(name: str) -> None:
+    """The switch does something: one step of the same weights on the same views ends elsewhere."""
+    removal = REMOVALS[name]
+    views = torch.randn(2, 16, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    grads = []
+    for settings in ({}, removal.settings):
+        method = build(removal.method, **{**removal.common, **settings})
+        method.generator = torch.Generator().manual_seed(1)
+        method.step(views).total.backward()
+        grads.append(next(method.backbone.parameters()).grad)
+    assert not torch.allclose(grads[0], grads[1], rtol=1e-3, atol=0)
+
+
+def test_every_method_has_a_removal() -> None:
+    assert {removal.method for removal in REMOVALS.values()} >= METHODS.keys() - {"pcl"}
+
+
+def test_a_removal_crosses_only_if_one_sees_and_the_other_does_not() -> None:
+    removal = REMOVALS["simclr.negatives"]
+    seen = {removal.sees: removal.below / 2, removal.blind: removal.above}
+    assert crosses(removal, seen)
+    assert not crosses(removal, {**seen, removal.sees: removal.below})
+    assert not crosses(removal, {**seen, removal.blind: removal.above - 1e-6})
+
+
+def test_a_run_reports_every_diagnostic() -> None:
+    found = measure(REMOVALS["simclr.negatives"], scale="smoke")
+    assert set(DIAGNOSTICS) | {"loss", "seconds"} == found.keys()
+
+
+def test_the_record_holds_settings_thresholds_and_all_seeds(tmp_path: Path) -> None:
+    record = run_removals(["vicreg.covariance"], seeds=2, scale="smoke", out=tmp_path / "record.json")
+    written = json.loads((tmp_path / "record.json").read_text())
+    (row,) = written["rows"]
+    assert len(row["runs"]) == len(row["crossed"]) == 2
+    assert row["settings"] == {"covariance": 0.0}
+    assert {"scale", "versions", "threads"} <= written.keys()
+    assert table(record).count("\n") == 2
+    assert "| vicreg.covariance |" in table(record)
+
+
+def test_an_unknown_removal_is_an_error_that_lists_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"'simclr.negatives'.*Did you mean 'vicreg.variance'"):
+        run_removals(["vicreg.varianc"], scale="smoke")
+
+
+def test_on_a_processor_a_removal_trains_for_less_than_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JEMLIB_SCALE", "cpu")
+    assert at_work().steps == 300
+    monkeypatch.setenv("JEMLIB_SCALE", "smoke")
+    assert at_work().name == "smoke"
+
+
+def test_the_trivial_start_gives_every_image_the_same_embedding() -> None:
+    method = start_collapsed(build("vicreg", widths=(16, 8)), constant=2.0)
+    z = method.embed(torch.randn(6, 3, 32, 32))
+    assert torch.equal(z, torch.full((6, 8), 2.0))
+
+
+def test_with_noise_the_embeddings_differ_in_proportion_to_it() -> None:
+    spreads = []
+    for noise in (1e-3, 1e-2):
+        method = start_collapsed(build("vicreg", widths=(16, 8)), noise=noise)
+        spreads.append(float(method.embed(torch.randn(6, 3, 32, 32, generator=torch.Generator())).std(dim=0).mean()))
+    assert spreads[1] == pytest.approx(10 * spreads[0], rel=1e-2)
+
+
+@pytest.mark.parametrize("name", ["simclr", "barlow_twins", "vicreg", "simsiam", "byol", "swav"])
+def test_at_the_exact_constant_no_weight_of_the_network_has_a_gradient(name: str) -> None:
+    method = start_collapsed(build(name, widths=(16, 8), normalize_output=False)).double()
+    views = torch.randn(2, 6, 3, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    method.step(views).total.backward()
+    weights = {
+        n: p for n, p in method.named_parameters() if p.grad is not None and n.startswith(("backbone", "projector"))
+    }
+    weights.pop("projector.3.bias")
+    assert max(float(p.grad.abs().max()) for p in weights.values()) < 1e-12
+
+
+def test_a_projector_without_a_last_linear_layer_is_refused() -> None:
+    with pytest.raises(ValueError, match="normalize_output=False; its last layer is BatchNorm1d"):
+        start_collapsed(build("simsiam"))
