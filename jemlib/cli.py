@@ -65,7 +65,9 @@ def split_settings(name: str | None, pairs: list[str] | None, limit: int | None)
 
 @app.command()
 def train(
-    method: Annotated[str, typer.Argument(help="simclr, barlow_twins, vicreg, swav, pcl, byol, simsiam, dino or sigreg.")],
+    method: Annotated[
+        str, typer.Argument(help="simclr, barlow_twins, vicreg, swav, pcl, byol, simsiam, dino or sigreg.")
+    ],
     data: DataOption = None,
     root: RootOption = None,
     scale: ScaleOption = None,

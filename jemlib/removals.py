@@ -30,10 +30,10 @@ class Removal:
         name: how it is called on the command line.
         method: which method.
         settings: what is set to take the protection away.
-        kind: "complete" (embeddings coincide), "dimensional" (few directions are left) or "informational" (the
-            embeddings spread, and say little about the image).
+        kind: "complete" (embeddings coincide) or "dimensional" (few directions are left).
         sees: the diagnostic that notices it: it falls below `below`.
-        blind: one that does not: it stays at or above `above`, which alone would be taken for health.
+        blind: one that does not: it stays at or above `above`, which alone would be taken for health. If it is the
+            loss, `above` is None and blind means that the loss ends no higher than that of the intact method.
         common: settings of both runs, the intact one and the other.
         because: why the method needs what was removed.
     """
@@ -45,23 +45,75 @@ class Removal:
     sees: str
     below: float
     blind: str
-    above: float
+    above: float | None
     because: str
     common: dict[str, Any] = field(default_factory=dict)
 
 
-# Without it the batch norm at the output holds each dimension's variance up, and hides what goes on.
+# Without the batch norm at the output, which holds the variance of each dimension up and so hides what goes on.
 BARE = {"normalize_output": False}
+
+
+def complete(name: str, settings: dict[str, Any], because: str, common: dict[str, Any] | None = None) -> Removal:
+    """A removal after which all embeddings coincide; the loss, at its best, is blind to it."""
+    method = name.split(".")[0]
+    return Removal(name, method, settings, "complete", "directional_spread", 0.1, "loss", None, because, common or BARE)
+
+
+def dimensional(name: str, settings: dict[str, Any], above: float, because: str) -> Removal:
+    """A removal after which few directions are left; the standard deviation, dimension by dimension, is blind to it."""
+    method = name.split(".")[0]
+    return Removal(name, method, settings, "dimensional", "rankme", 10.0, "normalized_std", above, because)
+
 
 REMOVALS = {
     removal.name: removal
     for removal in (
+        complete("simclr.negatives", {"negatives": False}, "alignment alone is best when all embeddings coincide"),
+        dimensional("barlow_twins.redundancy", {"lambd": 0.0}, 0.8, "one dimension, copied D times, has all C_ii = 1"),
         Removal(
-            "simclr.negatives", "simclr", {"negatives": False}, "complete", "directional_spread", 0.1, "rankme", 2.0,
-            "alignment alone is best when all images have one embedding",
+            name="vicreg.variance",
+            method="vicreg",
+            settings={"variance": 0.0},
+            kind="complete",
+            sees="normalized_std",
+            below=0.5,
+            blind="rankme",
+            above=30.0,
+            because="a constant has invariance 0 and covariance 0",
+        ),
+        dimensional(
+            "vicreg.covariance", {"covariance": 0.0}, 0.8, "one dimension, copied D times, has variance enough"
+        ),
+        complete("swav.sinkhorn", {"iterations": 0}, "without equal shares one prototype may take every image"),
+        complete("byol.predictor", {"predictor": "none"}, "the target then follows the student into the constant"),
+        complete(
+            "byol.stop_gradient",
+            {"momentum_encoder": False, "stop_gradient": False},
+            "both branches then move towards each other, and meet",
+        ),
+        complete(
+            "simsiam.stop_gradient", {"stop_gradient": False}, "both branches then move towards each other, and meet"
+        ),
+        complete(
+            "simsiam.predictor", {"predictor": "none"}, "the gradient is then that of the loss without stop-gradient"
+        ),
+        complete("dino.centering", {"centering": "none"}, "sharpening alone leads to one prototype for every image"),
+        dimensional("dino.sharpening", {"sharpening": False}, 0.6, "centring alone leads to the uniform distribution"),
+        Removal(
+            name="sigreg.sigreg",
+            method="sigreg",
+            settings={"lambd": 0.0},
+            kind="complete",
+            sees="normalized_std",
+            below=0.5,
+            blind="rankme",
+            above=20.0,
+            because="a constant has invariance 0",
+            common=BARE,
         ),
     )
-}  # fmt: skip
+}
 
 
 def measure(
@@ -94,9 +146,13 @@ def diagnostics(method: Method, train: Images, held_out: Images) -> dict[str, fl
     return {**{name: getattr(found, name) for name in names}, "knn": accuracy}
 
 
-def crosses(removal: Removal, found: dict[str, Any]) -> bool:
-    """Whether the diagnostic that sees is below its threshold while the blind one is not."""
-    return bool(found[removal.sees] < removal.below and found[removal.blind] >= removal.above)
+def crosses(removal: Removal, found: dict[str, Any], intact: dict[str, Any]) -> bool:
+    """Whether the diagnostic that sees is below its threshold while the blind one notices nothing."""
+    if removal.above is None:
+        unnoticed = found[removal.blind] <= intact[removal.blind]
+    else:
+        unnoticed = found[removal.blind] >= removal.above
+    return bool(found[removal.sees] < removal.below and unnoticed)
 
 
 def run_removals(
@@ -120,7 +176,7 @@ def run_removals(
     for removal in tqdm(chosen, desc="removals", disable=quiet() or None):
         intact = measure(removal, seed=0, intact=True, scale=scale)
         runs = [measure(removal, seed=seed, scale=scale) for seed in range(seeds)]
-        crossed = [crosses(removal, found) for found in runs]
+        crossed = [crosses(removal, found, intact) for found in runs]
         rows.append({**asdict(removal), "intact": intact, "runs": runs, "crossed": crossed, "all_cross": all(crossed)})
         if out is not None:  # after each, so that a stopped run loses little
             write_json(Path(out), {"scale": asdict(scale), "rows": rows, "versions": versions(), **hardware()})
@@ -135,8 +191,8 @@ def at_work() -> Scale:
 
 def table(record: dict[str, Any]) -> str:
     """The record as Markdown: what sees the collapse and what does not, intact and removed (worst seed)."""
-    heads = ("removed", "collapse", "sees it", "intact", "removed, worst seed", "threshold", "blind to it", "removed")
-    heads = (*heads, "kNN intact", "kNN removed")
+    heads = ["removed", "collapse", "sees it", "intact", "removed, worst seed", "threshold", "blind to it", "removed"]
+    heads += ["kNN intact", "kNN removed"]
     lines = [f"| {' | '.join(heads)} |", f"| {' | '.join(['---'] * len(heads))} |"]
     for row in record["rows"]:
         runs, intact = row["runs"], row["intact"]

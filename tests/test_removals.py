@@ -19,9 +19,10 @@ def test_every_removal_names_a_method_its_settings_and_two_different_diagnostics
     removal = REMOVALS[name]
     assert name.split(".")[0] == removal.method
     assert set(removal.settings) | set(removal.common) <= known_settings(removal.method).keys()
-    assert removal.kind in ("complete", "dimensional", "informational")
+    assert removal.kind in ("complete", "dimensional")
     assert removal.sees in DIAGNOSTICS
-    assert removal.blind in DIAGNOSTICS
+    assert removal.blind in (*DIAGNOSTICS, "loss")
+    assert (removal.above is None) == (removal.blind == "loss")
     assert removal.sees != removal.blind
 
 
@@ -44,11 +45,18 @@ def test_every_method_has_a_removal() -> None:
 
 
 def test_a_removal_crosses_only_if_one_sees_and_the_other_does_not() -> None:
-    removal = REMOVALS["simclr.negatives"]
+    removal = REMOVALS["vicreg.covariance"]
     seen = {removal.sees: removal.below / 2, removal.blind: removal.above}
-    assert crosses(removal, seen)
-    assert not crosses(removal, {**seen, removal.sees: removal.below})
-    assert not crosses(removal, {**seen, removal.blind: removal.above - 1e-6})
+    assert crosses(removal, seen, {})
+    assert not crosses(removal, {**seen, removal.sees: removal.below}, {})
+    assert not crosses(removal, {**seen, removal.blind: removal.above - 1e-6}, {})
+
+
+def test_the_loss_is_blind_if_it_ends_no_higher_than_that_of_the_intact_method() -> None:
+    removal = REMOVALS["simsiam.predictor"]
+    seen = {removal.sees: removal.below / 2, "loss": -1.0}
+    assert crosses(removal, seen, {"loss": -0.9})
+    assert not crosses(removal, seen, {"loss": -1.1})
 
 
 def test_a_run_reports_every_diagnostic() -> None:

@@ -89,7 +89,7 @@ class PCL(Method):
         queue: int = 512,
         num_clusters: Sequence[int] = (64, 128),
         warmup: float = 0.2,
-        e_steps: int = 8,
+        e_steps: int = 6,
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
