@@ -66,22 +66,20 @@ def dimensional(name: str, settings: dict[str, Any], above: float, because: str)
     return Removal(name, method, settings, "dimensional", "rankme", 10.0, "normalized_std", above, because)
 
 
+def shrinking(
+    name: str, settings: dict[str, Any], above: float, because: str, common: dict[str, Any] | None = None
+) -> Removal:
+    """A removal after which embeddings shrink to a constant along all directions at once; RankMe is blind to it."""
+    method = name.split(".")[0]
+    return Removal(name, method, settings, "complete", "normalized_std", 0.5, "rankme", above, because, common or {})
+
+
 REMOVALS = {
     removal.name: removal
     for removal in (
         complete("simclr.negatives", {"negatives": False}, "alignment alone is best when all embeddings coincide"),
         dimensional("barlow_twins.redundancy", {"lambd": 0.0}, 0.8, "one dimension, copied D times, has all C_ii = 1"),
-        Removal(
-            name="vicreg.variance",
-            method="vicreg",
-            settings={"variance": 0.0},
-            kind="complete",
-            sees="normalized_std",
-            below=0.5,
-            blind="rankme",
-            above=30.0,
-            because="a constant has invariance 0 and covariance 0",
-        ),
+        shrinking("vicreg.variance", {"variance": 0.0}, 30.0, "a constant has invariance 0 and covariance 0"),
         dimensional(
             "vicreg.covariance", {"covariance": 0.0}, 0.8, "one dimension, copied D times, has variance enough"
         ),
@@ -100,18 +98,7 @@ REMOVALS = {
         ),
         complete("dino.centering", {"centering": "none"}, "sharpening alone leads to one prototype for every image"),
         dimensional("dino.sharpening", {"sharpening": False}, 0.6, "centring alone leads to the uniform distribution"),
-        Removal(
-            name="sigreg.sigreg",
-            method="sigreg",
-            settings={"lambd": 0.0},
-            kind="complete",
-            sees="normalized_std",
-            below=0.5,
-            blind="rankme",
-            above=20.0,
-            because="a constant has invariance 0",
-            common=BARE,
-        ),
+        shrinking("sigreg.sigreg", {"lambd": 0.0}, 20.0, "a constant has invariance 0", BARE),
     )
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from jemlib.course.exercise import of_lesson
 from jemlib.experiment import markdown_table
+from jemlib.removals import table as removals_table
 
 
 def filled(text: str, root: Path) -> str:
@@ -65,18 +66,32 @@ def described(table: dict[str, Any]) -> str:
     )
 
 
+def ratios_table(ratios: dict[str, float]) -> str:
+    rows = "\n".join(f"| {name} | {value:.2f} |" for name, value in ratios.items())
+    return f"| what | ratio |\n| --- | --- |\n{rows}"
+
+
 def results_tables(root: Path) -> str:
-    """The comparison on motifs, the run on real CIFAR-10 images, and the speed ratios, as far as they are recorded."""
+    """Comparisons, collapses on purpose and speed ratios, as far as they are recorded."""
     parts = []
     for name in ("motifs_cpu", "cifar10_cpu"):
         table = read_record(root, name)
         if table:
             parts.append(f"{described(table)}\n\n{markdown_table(table)}")
+    collapse = read_record(root, "collapse")
+    if collapse:
+        steps = collapse["scale"]["steps"]
+        parts.append(
+            f"What keeps each method from collapsing, taken away, {steps} steps:\n\n{removals_table(collapse)}"
+        )
     bench = read_record(root, "bench")
     if bench:
-        rows = "\n".join(f"| {name} | {value:.2f} |" for name, value in bench["ratios"].items())
+        runs = f"medians of {bench['runs']} runs" if bench.get("runs", 1) > 1 else "one run"
+        parts.append(f"Speed ratios, {runs} on {bench['threads']} threads:\n\n{ratios_table(bench['ratios'])}")
+    losses = read_record(root, "bench_losses")
+    if losses:
+        size = f"forward and backward, N = {losses['n']:,}, D = {losses['d']:,}"
         parts.append(
-            f"Speed ratios, each measured in one run on {bench['threads']} threads:\n\n"
-            f"| what | ratio |\n| --- | --- |\n{rows}"
+            f"Speed of the objectives by themselves ({size}); above 1 ours is quicker:\n\n{ratios_table(losses['ratios'])}"
         )
     return "\n\n".join(parts)
