@@ -198,7 +198,7 @@ def comparison(table: dict[str, Any], column: str = "knn") -> Figure:
         figure, axis = plt.subplots(figsize=(1.3 * len(rows) + 3.4, 3.2))
         for i, row in enumerate(rows):
             mean, spread = row[column]["mean"], row[column]["spread"]
-            bar: Any = {"color": COLOURS[i % len(COLOURS)], "hatch": HATCHES[i % len(HATCHES)], "edgecolor": "white"}
+            bar: Any = {"color": COLOURS[i % 6], "hatch": HATCHES[i % len(HATCHES)], "edgecolor": "white"}
             axis.bar(i, mean, yerr=spread / 2, capsize=4, width=0.65, **bar)
             label_box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
             axis.text(i, mean / 2, f"{mean:.2f}", ha="center", va="center", bbox=label_box)

@@ -160,8 +160,12 @@ def run_removals(
     chosen = [REMOVALS[validate.choice("removal", name, REMOVALS)] for name in names or REMOVALS]
     scale = at_work() if scale is None else adjusted_scale(scale)
     rows = []
+    kept: dict[str, dict[str, Any]] = {}  # several removals share their intact run
     for removal in tqdm(chosen, desc="removals", disable=quiet() or None):
-        intact = measure(removal, seed=0, intact=True, scale=scale)
+        shared = f"{removal.method} {removal.common}"
+        if shared not in kept:
+            kept[shared] = measure(removal, seed=0, intact=True, scale=scale)
+        intact = kept[shared]
         runs = [measure(removal, seed=seed, scale=scale) for seed in range(seeds)]
         crossed = [crosses(removal, found, intact) for found in runs]
         rows.append({**asdict(removal), "intact": intact, "runs": runs, "crossed": crossed, "all_cross": all(crossed)})

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from jemlib import cli
 from jemlib.cli import app, parse_settings
 
-COMMANDS = ("train", "evaluate", "compare", "claims", "check-env", "bench", "build")
+COMMANDS = ("train", "evaluate", "compare", "claims", "collapse", "check-env", "bench", "build")
 
 
 @pytest.fixture
@@ -91,6 +91,14 @@ def test_an_error_is_one_line_that_names_the_argument(jem, tmp_path, monkeypatch
     assert code == 2
     assert errors.startswith(message)
     assert "Traceback" not in errors
+
+
+def test_collapse_prints_what_sees_it_and_writes_a_record(jem, tmp_path: Path) -> None:
+    out = tmp_path / "collapse.json"
+    code, output, _ = jem("collapse", "simclr.negatives", "--scale", "smoke", "--seeds", "1", "--out", str(out))
+    assert code == 0
+    assert "| simclr.negatives | complete | directional_spread |" in output
+    assert json.loads(out.read_text())["rows"][0]["name"] == "simclr.negatives"
 
 
 def test_check_env_prints_one_line_a_requirement(jem) -> None:

@@ -40,3 +40,25 @@ def test_a_lesson_has_its_title_its_measured_minutes_and_its_functions(tmp_path:
 def test_a_missing_mark_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="needs the marks <!-- lessons -->"):
         readme.filled("no marks", tmp_path)
+
+
+def test_collapses_and_speeds_are_listed_where_they_are_recorded(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    run = {"rankme": 2.5, "normalized_std": 0.98, "knn": 0.12, "loss": 1.0}
+    row = {"name": "vicreg.covariance", "kind": "dimensional", "sees": "rankme", "below": 10.0, "blind": "normalized_std"}
+    collapse = {"scale": {"steps": 300}, "rows": [{**row, "intact": {**run, "rankme": 50.0}, "runs": [run, run]}]}
+    (tmp_path / "results" / "collapse.json").write_text(json.dumps(collapse))
+    bench = {"runs": 3, "threads": 2, "ratios": {"simclr, complete / bare": 0.75}}
+    (tmp_path / "results" / "bench.json").write_text(json.dumps(bench))
+    losses = {"n": 1024, "d": 2048, "ratios": {"vicreg, lightly / ours": 1.4}}
+    (tmp_path / "results" / "bench_losses.json").write_text(json.dumps(losses))
+    text = readme.results_tables(tmp_path)
+    for part in (
+        "taken away, 300 steps",
+        "| vicreg.covariance | dimensional | rankme | 50.00 | 2.500 | < 10 |",
+        "medians of 3 runs on 2 threads",
+        "| simclr, complete / bare | 0.75 |",
+        "N = 1,024, D = 2,048",
+        "| vicreg, lightly / ours | 1.40 |",
+    ):
+        assert part in text

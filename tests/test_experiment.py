@@ -105,3 +105,16 @@ def test_a_comparison_has_every_method_every_seed_and_the_baselines(tmp_path: Pa
 def test_an_unknown_method_in_a_comparison_is_named_before_anything_trains() -> None:
     with pytest.raises(ValueError, match="method must be one of"):
         compare(["vicreg", "simcrl"], scale="smoke")
+
+
+def test_a_scale_proposes_backbone_widths_and_momentum_only_where_a_method_has_them() -> None:
+    scale = experiment.adjusted_scale("cpu", momentum=0.8)
+    assert experiment.settings_at("vicreg", scale) == {"backbone": "conv_small", "widths": (256, 256)}
+    assert experiment.settings_at("byol", scale)["momentum"] == 0.8
+    assert experiment.settings_at("sigreg", scale)["widths"] == (256, 64)
+
+
+def test_what_the_user_sets_wins_over_the_scale() -> None:
+    found = experiment.run("byol", scale="smoke", steps=2, warmup=1, split="validation", settings={"momentum": 0.25})
+    assert found.metrics["settings"]["momentum"] == 0.25
+    assert found.metrics["settings"]["widths"] == [64, 64]

@@ -90,8 +90,6 @@ def results_tables(root: Path) -> str:
         parts.append(f"Speed ratios, {runs} on {bench['threads']} threads:\n\n{ratios_table(bench['ratios'])}")
     losses = read_record(root, "bench_losses")
     if losses:
-        size = f"forward and backward, N = {losses['n']:,}, D = {losses['d']:,}"
-        parts.append(
-            f"Speed of the objectives by themselves ({size}); above 1 ours is quicker:\n\n{ratios_table(losses['ratios'])}"
-        )
+        size = f"forward and backward, N = {losses['n']:,}, D = {losses['d']:,}, above 1 ours is quicker"
+        parts.append(f"Speed of the objectives by themselves ({size}):\n\n{ratios_table(losses['ratios'])}")
     return "\n\n".join(parts)
