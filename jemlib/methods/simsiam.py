@@ -17,7 +17,7 @@ class SimSiam(Method):
 
     Args:
         predictor: "mlp", "direct" (DirectPred) or "none", which removes it.
-        hidden: width of the predictor's hidden layer; the paper makes it a quarter of the embedding's.
+        hidden: width of the predictor's hidden layer. The paper makes it a quarter of the embedding's; short runs want more.
         stop_gradient: False removes it, and with it what prevents collapse.
         settings: those of `Method`.
     """
@@ -25,7 +25,7 @@ class SimSiam(Method):
     name = "simsiam"
     normalizes_output = True
 
-    def __init__(self, predictor: str = "mlp", hidden: int = 128, stop_gradient: bool = True, **settings: Any) -> None:
+    def __init__(self, predictor: str = "mlp", hidden: int = 256, stop_gradient: bool = True, **settings: Any) -> None:
         super().__init__(**settings)
         self.stop_gradient = stop_gradient
         self.predictor = build_predictor(predictor, self.dim, hidden)
