@@ -206,7 +206,9 @@ def start_collapsed(method: Method, *, constant: float = 1.0, noise: float = 0.0
     Args:
         method: changed in place, and returned.
         constant: the value of each dimension.
-        noise: 0 for the exact constant, at which every objective here has zero gradient in the backbone.
+        noise: 0 for the exact constant. There SimCLR, Barlow Twins, VICReg, and BYOL and SimSiam without predictor have
+            no gradient at all; SwAV and SIGReg have one that is the same for all images and moves the constant only.
+            The batch norm of an mlp predictor divides by a variance of 0: give BYOL and SimSiam some noise.
 
     Raises:
         ValueError: the projector does not end in a linear layer, or a number is out of range.

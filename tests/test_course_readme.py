@@ -45,7 +45,13 @@ def test_a_missing_mark_is_an_error_that_names_it(tmp_path: Path) -> None:
 def test_collapses_and_speeds_are_listed_where_they_are_recorded(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     run = {"rankme": 2.5, "normalized_std": 0.98, "knn": 0.12, "loss": 1.0}
-    row = {"name": "vicreg.covariance", "kind": "dimensional", "sees": "rankme", "below": 10.0, "blind": "normalized_std"}
+    row = {
+        "name": "vicreg.covariance",
+        "kind": "dimensional",
+        "sees": "rankme",
+        "below": 10.0,
+        "blind": "normalized_std",
+    }
     collapse = {"scale": {"steps": 300}, "rows": [{**row, "intact": {**run, "rankme": 50.0}, "runs": [run, run]}]}
     (tmp_path / "results" / "collapse.json").write_text(json.dumps(collapse))
     bench = {"runs": 3, "threads": 2, "ratios": {"simclr, complete / bare": 0.75}}

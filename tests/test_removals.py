@@ -97,20 +97,37 @@ def test_with_noise_the_embeddings_differ_in_proportion_to_it() -> None:
     spreads = []
     for noise in (1e-3, 1e-2):
         method = start_collapsed(build("vicreg", widths=(16, 8)), noise=noise)
-        spreads.append(float(method.embed(torch.randn(6, 3, 32, 32, generator=torch.Generator())).std(dim=0).mean()))
+        spreads.append(method.embed(torch.randn(6, 3, 32, 32, generator=torch.Generator())).std(dim=0).mean().item())
     assert spreads[1] == pytest.approx(10 * spreads[0], rel=1e-2)
 
 
-@pytest.mark.parametrize("name", ["simclr", "barlow_twins", "vicreg", "simsiam", "byol", "swav"])
-def test_at_the_exact_constant_no_weight_of_the_network_has_a_gradient(name: str) -> None:
-    method = start_collapsed(build(name, widths=(16, 8), normalize_output=False)).double()
+def gradients(name: str, **settings: object) -> dict[str, torch.Tensor]:
+    method = start_collapsed(build(name, widths=(16, 8), normalize_output=False, **settings)).double()
     views = torch.randn(2, 6, 3, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     method.step(views).total.backward()
-    weights = {
-        n: p for n, p in method.named_parameters() if p.grad is not None and n.startswith(("backbone", "projector"))
-    }
-    weights.pop("projector.3.bias")
-    assert max(float(p.grad.abs().max()) for p in weights.values()) < 1e-12
+    return {n: p.grad for n, p in method.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("simclr", {}),
+        ("barlow_twins", {}),
+        ("vicreg", {}),
+        ("simsiam", {"predictor": "none"}),
+        ("byol", {"predictor": "none"}),
+    ],
+)
+def test_at_the_exact_constant_no_parameter_of_the_network_has_a_gradient(name: str, settings: dict) -> None:
+    assert max(float(g.abs().max()) for g in gradients(name, **settings).values()) < 1e-12
+
+
+@pytest.mark.parametrize("name", ["swav", "sigreg"])
+def test_swav_and_sigreg_move_the_constant_and_leave_all_images_together(name: str) -> None:
+    """Their gradient is the same for every image: the bias of the last layer has one, the layers below it have none."""
+    found = gradients(name)
+    assert found["projector.3.bias"].abs().max() > 1e-6
+    assert max(float(g.abs().max()) for n, g in found.items() if n.startswith(("backbone", "projector.0"))) < 1e-12
 
 
 def test_a_projector_without_a_last_linear_layer_is_refused() -> None:
