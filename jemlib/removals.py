@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import statistics
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from jemlib.evaluate import features, knn
 from jemlib.experiment import embeddings, hardware, settings_at, versions
 from jemlib.files import write_json
 from jemlib.methods import Method, build
+from jemlib.momentum import MomentumEncoder
 from jemlib.scales import Scale, adjusted_scale, current_scale
 from jemlib.train import fit, quiet
 
@@ -200,8 +202,9 @@ def table(record: dict[str, Any]) -> str:
 def start_collapsed(method: Method, *, constant: float = 1.0, noise: float = 0.0) -> Method:
     """Make the trivial solution the start: every image gets the embedding `constant (1, ..., 1)`, plus some noise.
 
-    The last linear layer of the projector is replaced by one whose weights are `noise` times what they were, with a
-    trainable bias of `constant`. A batch norm behind it would turn the constant into 0, so there must be none.
+    The last linear layer of the projector, also of a momentum encoder's, is replaced by one whose weights are `noise`
+    times what they were, with a trainable bias of `constant`. A batch norm behind it would turn the constant into 0,
+    so there must be none.
 
     Args:
         method: changed in place, and returned.
@@ -224,5 +227,9 @@ def start_collapsed(method: Method, *, constant: float = 1.0, noise: float = 0.0
     layer = nn.Linear(last.in_features, last.out_features)
     layer.weight.copy_(noise * last.weight)
     layer.bias.fill_(constant)
-    method.projector[-1] = layer.to(last.weight.device)
+    method.projector[-1] = layer.to(last.weight)
+    for encoder in method.modules():
+        if isinstance(encoder, MomentumEncoder):  # it is a copy of backbone, projector and what may follow
+            projector: Any = encoder.network.get_submodule("1")
+            projector[-1] = copy.deepcopy(layer).requires_grad_(False)
     return method

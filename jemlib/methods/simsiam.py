@@ -17,7 +17,7 @@ class SimSiam(Method):
 
     Args:
         predictor: "mlp", "direct" (DirectPred) or "none", which removes it.
-        hidden: width of the predictor's hidden layer. The paper makes it a quarter of the embedding's; short runs want more.
+        hidden: width of the predictor's hidden layer. The paper has a quarter of the embedding's; short runs want more.
         stop_gradient: False removes it, and with it what prevents collapse.
         settings: those of `Method`.
     """
