@@ -57,11 +57,12 @@ def integer(name: str, value: int, *, at_least: int) -> None:
         raise ValueError(f"{name} must be >= {at_least}; got {value}.")
 
 
-def embeddings(name: str, z: Tensor, *, min_samples: int = 2) -> Tensor:
+def embeddings(name: str, z: Tensor, *, min_samples: int = 2, look: bool = True) -> Tensor:
     """Check that `z` is a finite floating-point `(N, D)` tensor with enough samples; return it in float32 or float64.
 
     bf16 and fp16 come back as float32, because batch statistics and log-sum-exps lose too much in 16 bits.
-    The finiteness check is one reduction; it is left out while torch.compile traces.
+    The finiteness check is one reduction; it is left out while torch.compile traces. With look = False the caller
+    does it, by `finite_result`.
     """
     if not isinstance(z, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor of shape (N, D); got {type(z).__name__}.")
@@ -75,14 +76,17 @@ def embeddings(name: str, z: Tensor, *, min_samples: int = 2) -> Tensor:
             f"got shape {tuple(z.shape)}."
         )
     z = z if z.dtype == torch.float64 else z.float()
-    finite(name, z)
+    if look:
+        finite(name, z)
     return z
 
 
-def paired(name_a: str, z_a: Tensor, name_b: str, z_b: Tensor, *, min_samples: int = 2) -> tuple[Tensor, Tensor]:
+def paired(
+    name_a: str, z_a: Tensor, name_b: str, z_b: Tensor, *, min_samples: int = 2, look: bool = True
+) -> tuple[Tensor, Tensor]:
     """Check two views of one batch: each as `embeddings` does, with one shape, one dtype, one device."""
-    z_a = embeddings(name_a, z_a, min_samples=min_samples)
-    z_b = embeddings(name_b, z_b, min_samples=min_samples)
+    z_a = embeddings(name_a, z_a, min_samples=min_samples, look=look)
+    z_b = embeddings(name_b, z_b, min_samples=min_samples, look=look)
     if z_a.shape != z_b.shape:
         raise ValueError(
             f"{name_a} and {name_b} must have the same shape (row i of both is the same image); "
@@ -110,3 +114,14 @@ def finite(name: str, values: Tensor) -> None:
     raise ValueError(
         f"{name} must be finite; got {count} NaN or infinite entries of {values.numel()}, the first at index {first}."
     )
+
+
+def finite_result(result: Tensor, **inputs: Tensor) -> None:
+    """For a loss that is NaN or infinite whenever an input is: look at the inputs only when that has happened.
+
+    It costs one scalar instead of a pass over each input. A result that overflowed on finite inputs is no error here.
+    """
+    if torch.compiler.is_compiling() or result.is_meta or torch.isfinite(result.detach()):
+        return
+    for name, values in inputs.items():
+        finite(name, values)

@@ -105,7 +105,7 @@ def test_without_stop_gradient_simsiam_has_the_same_value_and_another_gradient(v
         method = build("simsiam", **SMALL, stop_gradient=stop)
         loss = method.step(views).total
         loss.backward()
-        grads.append((float(loss), next(method.backbone.parameters()).grad))
+        grads.append((loss.item(), next(method.backbone.parameters()).grad))
     assert grads[0][0] == pytest.approx(grads[1][0])
     assert (grads[0][1] - grads[1][1]).abs().max() > 1e-6
 

@@ -58,16 +58,29 @@ def dino(
     students, teachers = _student_and_teacher(student_logits, teacher_logits)
     center = _check_center(center, teachers[0]).to(teachers[0].dtype)
     n = teachers[0].shape[0]
-    # log P_s = log softmax(g_s / tau_s), log P_t = log softmax((g_t - c) / tau_t)
+    # log P_s = log softmax(g_s / tau_s), P_t = softmax((g_t - c) / tau_t)
     log_s = [(view / student_temperature).log_softmax(dim=1).flatten() for view in students]
-    log_t = [((view.detach() - center) / teacher_temperature).log_softmax(dim=1).flatten() for view in teachers]
-    p_t = [log_p.exp() for log_p in log_t]
+    shift = -center / teacher_temperature
+    logits_t = [torch.add(shift, view.detach(), alpha=1 / teacher_temperature) for view in teachers]
+    p_t = [logits.softmax(dim=1) for logits in logits_t]
     # L = mean over pairs (t, s), s != t, of -(1/N) sum_i sum_k P_t,ik log P_s,ik; a dot product stores no N x K term
-    pairs = [torch.dot(p, log_p) for t, p in enumerate(p_t) for s, log_p in enumerate(log_s) if s != t]
+    pairs = [torch.dot(p.flatten(), log_p) for t, p in enumerate(p_t) for s, log_p in enumerate(log_s) if s != t]
     total = -torch.stack(pairs).mean() / n
-    # H = -(1/N) sum_i sum_k P_t,ik log P_t,ik; every teacher view is in the same number of pairs
-    entropy = -torch.stack([torch.dot(p, log_p) for p, log_p in zip(p_t, log_t)]).mean() / n
+    # every teacher view is in the same number of pairs
+    entropy = torch.stack([_entropy(p, logits) for p, logits in zip(p_t, logits_t)]).mean()
+    validate.finite_result(total + entropy, **_named("student_logits", students), **_named("teacher_logits", teachers))
     return DINOLoss(total, entropy, total - entropy)
+
+
+def _entropy(p: Tensor, logits: Tensor) -> Tensor:
+    """Mean entropy of the rows of p = softmax(logits), without the logarithm of each entry."""
+    # H_i = log sum_k e^{x_ik} - sum_k p_ik x_ik, and the first term is x_ik - log p_ik for every k: the largest will do
+    normalizer = logits.amax(dim=1) - p.amax(dim=1).log()
+    return normalizer.mean() - torch.dot(p.flatten(), logits.flatten()) / len(p)
+
+
+def _named(name: str, views: Sequence[Tensor]) -> dict[str, Tensor]:
+    return {f"{name}[{i}]": view for i, view in enumerate(views)}
 
 
 @full_precision
@@ -138,14 +151,14 @@ def balanced_center(
     return center
 
 
-def _views(name: str, logits: Sequence[Tensor]) -> dict[str, Tensor]:
+def _views(name: str, logits: Sequence[Tensor], *, look: bool = True) -> dict[str, Tensor]:
     """Check a list with at least one view, each `(N, K)`; the keys are the names for error messages."""
     if not isinstance(logits, (list, tuple)):
         raise TypeError(f"{name} must be a list of (N, K) tensors, one per view; got {validate.describe(logits)}.")
     if not logits:
         raise ValueError(f"{name} must hold at least one view; got none.")
     names = [f"{name}[{i}]" for i in range(len(logits))]
-    return {key: validate.embeddings(key, view, min_samples=1) for key, view in zip(names, logits)}
+    return {key: validate.embeddings(key, view, min_samples=1, look=look) for key, view in zip(names, logits)}
 
 
 def _alike(views: dict[str, Tensor]) -> list[Tensor]:
@@ -166,7 +179,8 @@ def _alike(views: dict[str, Tensor]) -> list[Tensor]:
 def _student_and_teacher(
     student_logits: Sequence[Tensor], teacher_logits: Sequence[Tensor]
 ) -> tuple[list[Tensor], list[Tensor]]:
-    students, teachers = _views("student_logits", student_logits), _views("teacher_logits", teacher_logits)
+    students = _views("student_logits", student_logits, look=False)
+    teachers = _views("teacher_logits", teacher_logits, look=False)
     if len(students) < max(2, len(teachers)):
         raise ValueError(
             "student_logits must hold at least two views, the teacher's global views first; "

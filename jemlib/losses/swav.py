@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from jemlib import validate
@@ -55,11 +54,13 @@ def sinkhorn(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tens
 
     Source: Caron et al., 2006.09882, eq. 3 to 5; Cuturi, 1306.0895.
     """
-    scores = validate.embeddings("scores", scores, min_samples=1)
+    scores = validate.embeddings("scores", scores, min_samples=1, look=False)
     validate.number("epsilon", epsilon, above=0)
     validate.integer("iterations", iterations, at_least=0)
     epsilon = float(epsilon)
-    low, high = (float(bound) / epsilon for bound in scores.aminmax())
+    smallest, largest = scores.aminmax()  # both are NaN if any entry is
+    validate.finite_result(smallest + largest, scores=scores)
+    low, high = float(smallest) / epsilon, float(largest) / epsilon
     if max(-low, high) > torch.finfo(scores.dtype).max or 1 / epsilon > torch.finfo(scores.dtype).max:
         raise ValueError(f"epsilon is too small: scores / epsilon overflows; got epsilon = {epsilon!r}.")
     if iterations == 0:
@@ -191,7 +192,8 @@ def check_distributions(name: str, p: Tensor) -> None:
 @full_precision
 def _cross_entropy(scores: Tensor, codes: Tensor, temperature: float) -> Tensor:
     # l = -(1/N) sum_i sum_k q_ik log p_ik,  p_i = softmax(S_i / tau)
-    return F.cross_entropy(scores / temperature, codes)
+    log_p = (scores / temperature).log_softmax(dim=1)
+    return -torch.dot(codes.flatten(), log_p.flatten()) / len(scores)  # a dot product stores no N x K term
 
 
 def _decompose(total: Tensor, codes: Sequence[Tensor]) -> SwAVLoss:
