@@ -60,7 +60,7 @@ def test_collapses_and_speeds_are_listed_where_they_are_recorded(tmp_path: Path)
     (tmp_path / "results" / "bench_losses.json").write_text(json.dumps(losses))
     text = readme.results_tables(tmp_path)
     for part in (
-        "taken away, 300 steps",
+        "taken away, 300 steps.",
         "| vicreg.covariance | dimensional | rankme | 50.00 | 2.500 | < 10 |",
         "medians of 3 runs on 2 threads",
         "| simclr, complete / bare | 0.75 |",

@@ -146,3 +146,14 @@ def test_finite_accepts_finite_entries_whose_sum_overflows() -> None:
 
 def test_finite_lets_tensors_without_values_pass() -> None:
     validate.finite("z", torch.ones(2, device="meta"))
+
+
+def test_a_finite_result_is_believed_and_another_one_is_traced_to_its_input() -> None:
+    good, bad = torch.ones(2, 2), torch.tensor([[1.0, float("nan")]])
+    validate.finite_result(torch.tensor(1.0), z_a=good, z_b=good)
+    with pytest.raises(ValueError, match="z_b must be finite; got 1 NaN"):
+        validate.finite_result(bad.sum(), z_a=good, z_b=bad)
+
+
+def test_a_result_that_overflows_on_finite_inputs_is_no_error_here() -> None:
+    validate.finite_result(torch.tensor(float("inf")), z_a=torch.ones(2, 2))
