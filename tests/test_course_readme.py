@@ -52,6 +52,7 @@ def test_collapses_and_speeds_are_listed_where_they_are_recorded(tmp_path: Path)
         "below": 10.0,
         "blind": "normalized_std",
     }
+    row |= {"method": "vicreg", "common": {}}
     collapse = {"scale": {"steps": 300}, "rows": [{**row, "intact": {**run, "rankme": 50.0}, "runs": [run, run]}]}
     (tmp_path / "results" / "collapse.json").write_text(json.dumps(collapse))
     bench = {"runs": 3, "threads": 2, "ratios": {"simclr, complete / bare": 0.75}}

@@ -83,9 +83,9 @@ def results_tables(root: Path) -> str:
         steps = collapse["scale"]["steps"]
         bare = sorted({row["method"] for row in collapse["rows"] if row["common"].get("normalize_output") is False})
         parts.append(
-            f"What keeps each method from collapsing, taken away, {steps} steps. The rows of {', '.join(bare)} are without "
-            "the batch norm at the output, on both sides, because it hides a complete collapse (`dino.sharpening` has it); "
-            "intact they then learn less.\n\n" + removals_table(collapse)
+            f"What keeps each method from collapsing, taken away, {steps} steps. The rows of {', '.join(bare)} are "
+            "without the batch norm at the output, on both sides, because it hides a complete collapse "
+            "(`dino.sharpening` has it); intact they then learn less.\n\n" + removals_table(collapse)
         )
     bench = read_record(root, "bench")
     if bench:
