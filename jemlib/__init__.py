@@ -8,6 +8,7 @@ Modules, from the bottom up (each imports only from those before it):
     data          images in memory: generated motifs, CIFAR-10, a folder
     recipes       which augmentations a view has, and the drawing of their parameters
     views         augmentations, per sample and batched
+    features      features of un-augmented images, in evaluation mode
     nets          backbones and heads
     masking       masked patches: pixels, tokens, and the re-masking convolution
     momentum      the momentum encoder

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from jemlib import validate
 from jemlib.losses.precision import full_precision
-from jemlib.losses.vicreg import VICRegLoss, covariance_matrix, covariance_penalty
+from jemlib.losses.vicreg import VICRegLoss, vicreg
 
 Loss = Callable[[Tensor], Tensor]
 
@@ -307,15 +307,11 @@ def vicreg_variance_hinge(
         TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
     """
     z_a, z_b = validate.paired("z_a", z_a, "z_b", z_b)
-    for name, weight in (("invariance", invariance), ("variance", variance), ("covariance", covariance)):
-        validate.number(name, weight, at_least=0)
-    validate.number("gamma", gamma, above=0)
-    s = (z_a - z_b).square().mean()
+    validate.number("variance", variance, at_least=0)
+    rest = vicreg(z_a, z_b, invariance, 0.0, covariance, gamma)
     # v = (1/D) sum_j max(0, gamma - Var_j), averaged over the branches
-    cov_a, cov_b = covariance_matrix(z_a), covariance_matrix(z_b)
-    v = (torch.relu(gamma - cov_a.diagonal()).mean() + torch.relu(gamma - cov_b.diagonal()).mean()) / 2
-    c = covariance_penalty(cov_a) + covariance_penalty(cov_b)
-    return VICRegLoss(invariance * s + variance * v + covariance * c, s, v, c)
+    v = torch.stack([torch.relu(gamma - z.var(dim=0)).mean() for z in (z_a, z_b)]).mean()
+    return rest._replace(total=rest.total + variance * v, variance=v)
 
 
 def scale_coefficient(

@@ -266,13 +266,7 @@ def assignment_entropy(probabilities: Tensor) -> AssignmentEntropy:
     """
     p = validate.embeddings("probabilities", probabilities, min_samples=1)
     tolerance = 1e-3 if probabilities.element_size() >= 4 else 1e-2
-    sums = p.sum(dim=1)
-    if p.min() < 0 or (sums - 1).abs().max() > tolerance:
-        raise ValueError(
-            "probabilities must have entries >= 0 and rows that sum to 1 (apply a softmax to logits first); "
-            f"got a smallest entry of {p.min().item():.3g} and row sums from {sums.min().item():.3g} "
-            f"to {sums.max().item():.3g}."
-        )
+    validate.distributions("probabilities", p, tolerance=tolerance, advice=" (apply a softmax to logits first)")
     # H(p) = -sum_k p_k log p_k, with 0 log 0 = 0
     return AssignmentEntropy(torch.special.entr(p.mean(dim=0)).sum(), torch.special.entr(p).sum(dim=1).mean())
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,42 +19,12 @@ from torch import Tensor, nn
 from jemlib import validate
 from jemlib.data import Images
 from jemlib.data.images import data_label
+from jemlib.features import features
 from jemlib.nets import Backbone, build_backbone
 from jemlib.optim import build_optimizer, learning_rate
 from jemlib.scales import Scale, current_scale
 from jemlib.train import batches, default_device, native_bf16, random_state
 from jemlib.views import make_views, normalize
-
-
-@contextlib.contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode and no gradients inside the block; each part gets its own mode back after it."""
-    # Part by part: a Sequential put together for the occasion says nothing about the mode of what it holds.
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for part, training in modes:
-            part.training = training
-
-
-def features(module: nn.Module, images: Images, *, batch_size: int = 500) -> Tensor:
-    """Outputs of a backbone (or of `method.embed`'s modules) for un-augmented images, in evaluation mode.
-
-    Args:
-        module: maps `(N, 3, 32, 32)` to `(N, D)`. It is evaluated on the device of its parameters, in float32.
-        images: any number of images.
-        batch_size: images at a time.
-
-    Returns:
-        `(N, D)` float32, on the CPU.
-    """
-    device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    with evaluating(module):
-        parts = [module(normalize(chunk.to(device))).float().cpu() for chunk in images.pixels.split(batch_size)]
-    return torch.cat(parts)
 
 
 def check_labelled(name: str, values: Tensor, labels: Tensor) -> Tensor:
@@ -176,6 +144,12 @@ def evaluate_features(train_features: Tensor, test_features: Tensor, train: Imag
     arguments = (train_features, train.labels, test_features, test.labels)
     k = min(20, len(train))
     return Evaluation(knn(*arguments, k=k), linear_probe(*arguments), protocol(train, test, k))
+
+
+def backbone_knn(backbone: nn.Module, train: Images, test: Images) -> float:
+    """kNN alone of a frozen backbone, without the probe, which takes longer."""
+    train_features, test_features = features(backbone, train), features(backbone, test)
+    return knn(train_features, train.labels, test_features, test.labels, k=min(20, len(train)))
 
 
 def evaluate(backbone: nn.Module, train: Images, test: Images) -> Evaluation:

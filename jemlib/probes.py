@@ -27,7 +27,8 @@ from torch import Tensor, nn
 
 from jemlib import validate
 from jemlib.data import Images
-from jemlib.evaluate import evaluating, features, linear_probe
+from jemlib.evaluate import linear_probe
+from jemlib.features import evaluating, features
 from jemlib.methods import Method
 
 FACTOR_PROTOCOL = (

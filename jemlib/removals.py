@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from jemlib import validate
 from jemlib.data import Images, load
 from jemlib.diagnose import diagnose
-from jemlib.evaluate import features, knn
+from jemlib.evaluate import backbone_knn
 from jemlib.experiment import embeddings, hardware, settings_at, versions
 from jemlib.files import write_json
 from jemlib.methods import Method, build
@@ -130,9 +130,7 @@ def diagnostics(method: Method, train: Images, held_out: Images) -> dict[str, fl
     """What `Removal.sees` and `Removal.blind` name, as plain numbers."""
     found = diagnose(embeddings(method, held_out))
     names = ("normalized_std", "directional_spread", "rankme", "participation_ratio", "correlation")
-    bank, queries = features(method.backbone, train), features(method.backbone, held_out)
-    accuracy = knn(bank, train.labels, queries, held_out.labels, k=min(20, len(train)))
-    return {**{name: getattr(found, name) for name in names}, "knn": accuracy}
+    return {**{name: getattr(found, name) for name in names}, "knn": backbone_knn(method.backbone, train, held_out)}
 
 
 def crosses(removal: Removal, found: dict[str, Any], intact: dict[str, Any]) -> bool:

@@ -125,3 +125,13 @@ def finite_result(result: Tensor, **inputs: Tensor) -> None:
         return
     for name, values in inputs.items():
         finite(name, values)
+
+
+def distributions(name: str, p: Tensor, *, tolerance: float = 1e-2, advice: str = "") -> None:
+    """Check that the rows are distributions. The default tolerance is for probabilities that were 16 bit."""
+    sums = p.detach().sum(dim=1)
+    if p.min() < 0 or (sums - 1).abs().max() > tolerance:
+        raise ValueError(
+            f"{name} must have entries >= 0 and rows that sum to 1{advice}; got a smallest entry of "
+            f"{p.min().item():.3g} and row sums from {sums.min().item():.3g} to {sums.max().item():.3g}."
+        )

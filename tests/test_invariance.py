@@ -476,7 +476,7 @@ def test_the_steps_name_the_bad_argument() -> None:
         with pytest.raises(ValueError, match=r"signs must be \+1 or -1, one or a tensor \(12,\)"):
             fire(H, 0.1, signs)
     with pytest.raises(TypeError, match="fires must be a bool"):
-        global_firing_rate(H.tolist())  # type: ignore[arg-type]
+        global_firing_rate(H.tolist())
     with pytest.raises(ValueError, match="fires must be bool, or numbers that are 0 or 1"):
         global_firing_rate(H)
     with pytest.raises(ValueError, match="fires must have shape"):

@@ -387,7 +387,7 @@ def test_bad_settings_are_named(setting: str, bad: float, wanted: str) -> None:
     with pytest.raises(ValueError, match=f"^{setting} must be a finite number {wanted}; got {bad}"):
         align_uniform(z, z, **{setting: bad})
     with pytest.raises(TypeError, match=f"^{setting} must be a finite number {wanted}; got '1'"):
-        align_uniform(z, z, **{setting: "1"})  # type: ignore[arg-type]
+        align_uniform(z, z, **{setting: "1"})
     with pytest.raises(ValueError, match=r"^t must be a finite number > 0; got 0"):
         info_nce_uniformity(z, z, 0)
 

@@ -618,7 +618,7 @@ def test_bad_probabilities_and_bases_are_named() -> None:
     with pytest.raises(ValueError, match=r"^p must have entries >= 0 that sum to 1; .* sums from 2 to 2"):
         entropy(torch.ones(2))
     with pytest.raises(TypeError, match=r"^p must be a torch.Tensor of probabilities with any shape; got float"):
-        entropy(0.5)  # type: ignore[arg-type]
+        entropy(0.5)
     for bad in (1.0, 0.5, math.inf):
         with pytest.raises(ValueError, match=r"^base must be a finite number > 1"):
             entropy(torch.ones(1), base=bad)
@@ -701,7 +701,7 @@ def test_bad_matrices_are_named() -> None:
         with pytest.raises(ValueError, match=r"^c must be square, \(D, D\); got shape \(2, 3\)"):
             function(torch.ones(2, 3))
         with pytest.raises(TypeError, match=r"^c must be a torch.Tensor"):
-            function(None)  # type: ignore[arg-type]
+            function(None)
     with pytest.raises(ValueError, match=r"^c must be symmetric"):
         log_determinant_term(torch.tensor([[1.0, 0.5], [0.0, 1.0]]))
     with pytest.raises(ValueError, match=r"^c must be positive semi-definite; got a smallest eigenvalue of -1"):

@@ -34,7 +34,7 @@ def fours(draw: st.DrawFn) -> Four:
 
 
 def four(n: int = 6, d: int = 4, dtype: torch.dtype = torch.float32) -> Four:
-    return tuple(normal(i, n, d).to(dtype) for i in range(4))  # type: ignore[return-value]
+    return tuple(normal(i, n, d).to(dtype) for i in range(4))
 
 
 def mean_cosine(p: Tensor, z: Tensor) -> float:

@@ -349,7 +349,7 @@ def test_bad_temperatures_and_momenta_are_named(name: str) -> None:
         with pytest.raises(ValueError, match=rf"^{name} must be a finite number > 0; got {bad}"):
             dino(views, views, centre, **{name: bad})
     with pytest.raises(TypeError, match=rf"^{name} must be a finite number > 0; got '0.1'"):
-        dino(views, views, centre, **{name: "0.1"})  # type: ignore[arg-type]
+        dino(views, views, centre, **{name: "0.1"})
     for bad in (-0.1, 1.1, math.nan):
         with pytest.raises(ValueError, match=r"^momentum must be a finite number >= 0 and <= 1; got "):
             update_center(centre, views, bad)

@@ -484,15 +484,15 @@ V, C, S, PHI = torch.ones(4, 3), torch.ones(2, 3), torch.tensor([0, 1, 1, 0]), t
 NAN = torch.tensor([1.0, math.nan])
 J, Q = torch.zeros(4, 2), torch.full((4, 2), 0.5)
 BAD: list[tuple[Any, type[Exception], str]] = [
-    (lambda: proto_nce([1.0], C, S, PHI), TypeError, r"^v must be a torch.Tensor .* got list"),  # type: ignore[arg-type]
+    (lambda: proto_nce([1.0], C, S, PHI), TypeError, r"^v must be a torch.Tensor .* got list"),
     (lambda: proto_nce(V * math.nan, C, S, PHI), ValueError, r"^v must be finite"),
     (lambda: proto_nce(V, C[:, :2], S, PHI), ValueError, r"^v and prototypes must .* \(4, 3\) .* \(2, 2\)"),
     (lambda: proto_nce(V, C, S[:3], PHI), ValueError, r"^assignments must have shape \(N,\) = \(4,\).*\(3,\)"),
     (lambda: proto_nce(V, C, S.float(), PHI), TypeError, r"^assignments must hold whole numbers .* got a float32"),
-    (lambda: proto_nce(V, C, [0, 1], PHI), TypeError, r"^assignments must be a torch.Tensor .* got list"),  # type: ignore[arg-type]
+    (lambda: proto_nce(V, C, [0, 1], PHI), TypeError, r"^assignments must be a torch.Tensor .* got list"),
     (lambda: proto_nce(V, C, S + 1, PHI), ValueError, r"^assignments must lie in \[0, 2\).* got 1 to 2"),
     (lambda: proto_nce(V, C, S - 1, PHI), ValueError, r"^assignments must lie in \[0, 2\).* got -1 to 0"),
-    (lambda: proto_nce(V, C, S, 0.1), TypeError, r"^phi must be a torch.Tensor of shape \(K,\); got float"),  # type: ignore[arg-type]
+    (lambda: proto_nce(V, C, S, 0.1), TypeError, r"^phi must be a torch.Tensor of shape \(K,\); got float"),
     (lambda: proto_nce(V, C, S, torch.ones(3)), ValueError, r"^phi must have shape \(K,\) = \(2,\); got shape \(3,\)"),
     (lambda: proto_nce(V, C, S, PHI * 0), ValueError, r"^phi must be > 0; got a smallest entry of 0"),
     (lambda: proto_nce(V, C, S, NAN), ValueError, r"^phi must be finite"),

@@ -406,9 +406,9 @@ def test_other_bad_arguments_are_named() -> None:
         with pytest.raises(ValueError, match=rf"^num_slices must be >= 1; got {count}"):
             sigreg(z, count)
     with pytest.raises(TypeError, match=r"^num_slices must be a whole number >= 1; got 2\.5"):
-        lejepa(z, z, num_slices=2.5)  # type: ignore[arg-type]
+        lejepa(z, z, num_slices=2.5)
     with pytest.raises(TypeError, match=r"^generator must be a torch.Generator or None; got 7"):
-        sigreg(z, generator=7)  # type: ignore[arg-type]
+        sigreg(z, generator=7)
     for bad in (-0.1, 1.1, math.nan):
         with pytest.raises(ValueError, match=r"^lambd must be a finite number >= 0 and <= 1; got "):
             lejepa(z, z, bad)

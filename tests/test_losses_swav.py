@@ -477,17 +477,17 @@ S = torch.zeros(4, 3)
 NAN = torch.full((4, 3), math.nan)
 CODES = torch.full((4, 3), 1 / 3)
 BAD: list[tuple[Any, type[Exception], str]] = [
-    (lambda: sinkhorn([[1.0]]), TypeError, r"^scores must be a torch.Tensor .* got list"),  # type: ignore[arg-type]
+    (lambda: sinkhorn([[1.0]]), TypeError, r"^scores must be a torch.Tensor .* got list"),
     (lambda: sinkhorn(torch.zeros(4)), ValueError, r"^scores must have shape \(N, D\)"),
     (lambda: sinkhorn(torch.zeros(0, 4)), ValueError, r"^scores needs at least 1 samples"),
     (lambda: sinkhorn(S.long()), TypeError, r"^scores must be floating point"),
     (lambda: sinkhorn(NAN), ValueError, r"^scores must be finite; got 12 NaN"),
     (lambda: sinkhorn(S, 0.0), ValueError, r"^epsilon must be a finite number > 0; got 0\.0"),
     (lambda: sinkhorn(S, math.nan), ValueError, r"^epsilon must be a finite number > 0; got nan"),
-    (lambda: sinkhorn(S, "a"), TypeError, r"^epsilon must be a finite number"),  # type: ignore[arg-type]
+    (lambda: sinkhorn(S, "a"), TypeError, r"^epsilon must be a finite number"),
     (lambda: sinkhorn(S + 1, 1e-39), ValueError, r"^epsilon is too small: scores / epsilon overflows; got .* 1e-39"),
     (lambda: sinkhorn(S, iterations=-1), ValueError, r"^iterations must be >= 0; got -1"),
-    (lambda: sinkhorn(S, iterations=1.5), TypeError, r"^iterations must be a whole number"),  # type: ignore[arg-type]
+    (lambda: sinkhorn(S, iterations=1.5), TypeError, r"^iterations must be a whole number"),
     (lambda: swav_codes(S, torch.zeros(4, 2)), ValueError, r"^scores and queue_scores must .* \(4, 3\) .* \(4, 2\)"),
     (lambda: swav_codes(S, NAN), ValueError, r"^queue_scores must be finite"),
     (lambda: swav(S, NAN), ValueError, r"^scores_b must be finite"),
@@ -499,7 +499,7 @@ BAD: list[tuple[Any, type[Exception], str]] = [
     (lambda: swapped_prediction(S, CODES * torch.tensor([-1, 2, 2])), ValueError, r"^codes must .* smallest .* -0.333"),
     (lambda: swapped_prediction(S, CODES[:3]), ValueError, r"^scores and codes must have the same shape"),
     (lambda: swapped_prediction(S, CODES, -1.0), ValueError, r"^temperature must be a finite number > 0"),
-    (lambda: swav_multicrop(S), TypeError, r"^scores must be a list of \(N, K\) tensors.*got a float32 tensor"),  # type: ignore[arg-type]
+    (lambda: swav_multicrop(S), TypeError, r"^scores must be a list of \(N, K\) tensors.*got a float32 tensor"),
     (lambda: swav_multicrop([S]), ValueError, r"^scores needs at least 2 crops.* got 1"),
     (lambda: swav_multicrop([S, S, NAN]), ValueError, r"^scores\[2\] must be finite"),
     (lambda: swav_multicrop([S, S[:3]]), ValueError, r"^scores\[0\] and scores\[1\] must have the same shape"),

@@ -173,7 +173,7 @@ def test_the_receptive_field_of_stacked_convolutions_has_their_number_as_radius(
     assert receptive_field(nn.Sequential(*(nn.Conv2d(1, 1, 3) for _ in range(4)))) == 2 * 4 + 1
     assert receptive_field(nn.Sequential(nn.Conv2d(1, 1, 3, dilation=2))) == 5
     with pytest.raises(TypeError, match=r"nn.Sequential"):
-        receptive_field(build_backbone("resnet18").trunk)  # type: ignore[arg-type]
+        receptive_field(build_backbone("resnet18").trunk)
 
 
 # --- networks on masked images --------------------------------------------------------------------------------------
@@ -330,9 +330,9 @@ def test_numbers_of_a_mask_are_checked() -> None:
     with pytest.raises(ValueError, match="patch must be >= 1"):
         patch_mask(2, 0.5, patch=0)
     with pytest.raises(TypeError, match="n must be a whole number"):
-        patch_mask(2.0, 0.5)  # type: ignore[arg-type]
+        patch_mask(2.0, 0.5)
     with pytest.raises(TypeError, match="ratio must be a finite number"):
-        patch_mask(2, "half")  # type: ignore[arg-type]
+        patch_mask(2, "half")
     with pytest.raises(ValueError, match="radius must be >= 0"):
         clean_fraction(8, -1, 0.5)
     with pytest.raises(ValueError, match="ratio must be a finite number >= 0 and <= 1"):

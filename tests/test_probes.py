@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from jemlib import methods, probes
 from jemlib.data import Images, load
-from jemlib.evaluate import evaluating
+from jemlib.features import evaluating
 from jemlib.views import normalize
 
 N, M, D = 300, 200, 12

@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from torch import nn
-
 from jemlib.course.claims import Claim, register
 from jemlib.data import load
 from jemlib.diagnose import correlation_offdiagonal, rankme
-from jemlib.evaluate import features, knn
+from jemlib.evaluate import backbone_knn
+from jemlib.experiment import embeddings
 from jemlib.methods import build
 from jemlib.scales import Scale
 from jemlib.train import fit
@@ -36,10 +35,9 @@ def measured(seed: int, scale: Scale, removal: str | None, share: int) -> dict[s
     method = build("barlow_twins", seed=seed, **settings)
     if removal is not None:
         fit(method, train, scale=scale, seed=seed, steps=max(1, scale.total_steps(len(train)) // share))
-    z = features(nn.Sequential(method.backbone, method.projector), test)
-    bank, queries = features(method.backbone, train), features(method.backbone, test)
+    z = embeddings(method, test)
     return {
-        "knn": knn(bank, train.labels, queries, test.labels, k=min(20, len(train))),
+        "knn": backbone_knn(method.backbone, train, test),
         "rankme": float(rankme(z)),
         "correlation": float(correlation_offdiagonal(z)),
     }

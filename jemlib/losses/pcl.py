@@ -11,7 +11,6 @@ from torch import Tensor
 from jemlib import validate
 from jemlib.losses.info_nce import ContrastiveLoss
 from jemlib.losses.precision import full_precision
-from jemlib.losses.swav import check_distributions
 
 # --- losses -----------------------------------------------------------------------------------------------------
 
@@ -251,7 +250,7 @@ def kl_to_posterior(log_joint: Tensor, q: Tensor) -> Tensor:
 
 def _joint_and_q(log_joint: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
     log_joint, q = validate.paired("log_joint", log_joint, "q", q, min_samples=1)
-    check_distributions("q", q)
+    validate.distributions("q", q)
     return log_joint, q
 
 

@@ -119,7 +119,7 @@ def epps_pulley(x: Tensor, knots: int = 17, t_max: float = 3.0) -> Tensor:
     columns = _columns(x)
     validate.integer("knots", knots, at_least=2)
     validate.number("t_max", t_max, above=0)
-    statistic: Tensor = _Quadrature.apply(columns, knots, t_max)  # type: ignore[no-untyped-call,unused-ignore]
+    statistic: Tensor = _Quadrature.apply(columns, knots, t_max)
     return statistic[0] if x.ndim == 1 else statistic
 
 
@@ -163,7 +163,7 @@ def _directions(z: Tensor, num_slices: int, generator: torch.Generator | None) -
 
 def _sliced(z: Tensor, directions: Tensor) -> Tensor:
     # (1/S) sum_s T(z a_s), by 17 knots on [0, 3]
-    statistic: Tensor = _Quadrature.apply(z @ directions, 17, 3.0)  # type: ignore[no-untyped-call,unused-ignore]
+    statistic: Tensor = _Quadrature.apply(z @ directions, 17, 3.0)
     return statistic.mean()
 
 

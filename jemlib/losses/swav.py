@@ -173,20 +173,10 @@ def swapped_prediction(scores: Tensor, codes: Tensor, temperature: float = 0.1) 
     Source: Caron et al., 2006.09882, eq. 2.
     """
     scores, codes = validate.paired("scores", scores, "codes", codes)
-    check_distributions("codes", codes)
+    validate.distributions("codes", codes)
     validate.number("temperature", temperature, above=0)
     codes = codes.detach()
     return _decompose(_cross_entropy(scores, codes, temperature), [codes])
-
-
-def check_distributions(name: str, p: Tensor) -> None:
-    """Raise ValueError unless the entries are >= 0 and the rows sum to 1 (within 1e-2, for codes that were 16 bit)."""
-    sums = p.detach().sum(dim=1)
-    if p.min() < 0 or (sums - 1).abs().max() > 1e-2:
-        raise ValueError(
-            f"{name} must have entries >= 0 and rows that sum to 1; got a smallest entry of {p.min().item():.3g} "
-            f"and row sums from {sums.min().item():.3g} to {sums.max().item():.3g}."
-        )
 
 
 @full_precision

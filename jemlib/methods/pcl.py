@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from jemlib import validate
 from jemlib.data import Images
+from jemlib.features import features
 from jemlib.losses import concentration, info_nce_queue, proto_nce
 from jemlib.methods.method import Method
 from jemlib.momentum import MomentumEncoder, cosine_momentum
-from jemlib.views import normalize
 
 
 class PCLLoss(NamedTuple):
@@ -36,13 +36,13 @@ class Clustering(NamedTuple):
     phi: Tensor  # (K,) concentrations: temperatures of the prototypes, with mean tau
 
 
-def cluster(features: Tensor, num_clusters: int, temperature: float, seed: int) -> Clustering:
+def cluster(unit: Tensor, num_clusters: int, temperature: float, seed: int) -> Clustering:
     """The E-step: hard assignments by k-means, and how concentrated each cluster is.
 
     Distances are to the centroid as k-means leaves it; the prototypes are the centroids normalised.
 
     Args:
-        features: `(N, D)`, unit norm.
+        unit: `(N, D)`, features of unit norm.
         num_clusters: K, 1 <= K <= N.
         temperature: mean of the concentrations, > 0.
         seed: of k-means' start.
@@ -52,14 +52,14 @@ def cluster(features: Tensor, num_clusters: int, temperature: float, seed: int) 
 
     Source: PCL, section 3.3; k-means is scikit-learn's.
     """
-    if num_clusters > len(features):
-        raise ValueError(f"num_clusters must be <= the number of images {len(features)}; got {num_clusters}.")
+    if num_clusters > len(unit):
+        raise ValueError(f"num_clusters must be <= the number of images {len(unit)}; got {num_clusters}.")
     # One start and few iterations: clusters are needed again soon, and the features move in between.
     kmeans = KMeans(num_clusters, init="random", n_init=1, max_iter=20, random_state=seed, copy_x=False)
-    kmeans.fit(features.cpu().numpy())
-    assignments = torch.from_numpy(kmeans.labels_).long().to(features.device)
-    centroids = torch.from_numpy(kmeans.cluster_centers_).to(features)
-    distances = (features - centroids[assignments]).norm(dim=1)
+    kmeans.fit(unit.cpu().numpy())
+    assignments = torch.from_numpy(kmeans.labels_).long().to(unit.device)
+    centroids = torch.from_numpy(kmeans.cluster_centers_).to(unit)
+    distances = (unit - centroids[assignments]).norm(dim=1)
     phi = concentration(distances, assignments, num_clusters, temperature)
     return Clustering(assignments, F.normalize(centroids, dim=1), phi)
 
@@ -124,12 +124,8 @@ class PCL(Method):
     @torch.no_grad()
     def e_step(self, images: Images) -> None:
         """Cluster the momentum features of all images, once for each K; `nmi` compares the last one with the labels."""
-        device, training = self.queue.device, self.key.training
-        self.key.eval()
-        chunks = images.pixels.split(500)
-        features = F.normalize(torch.cat([self.key(normalize(chunk.to(device))).float() for chunk in chunks]), dim=1)
-        self.key.train(training)
-        self.clusterings = [cluster(features, k, self.temperature, seed=self.done_e_steps) for k in self.num_clusters]
+        unit = F.normalize(features(self.key, images), dim=1).to(self.queue.device)
+        self.clusterings = [cluster(unit, k, self.temperature, seed=self.done_e_steps) for k in self.num_clusters]
         # The labels are looked at here for the log, and nowhere else.
         self.nmi = float(normalized_mutual_info_score(images.labels, self.clusterings[-1].assignments.cpu()))
         self.done_e_steps += 1
