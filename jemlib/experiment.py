@@ -21,7 +21,8 @@ from jemlib import validate
 from jemlib.data import Images, load
 from jemlib.data.images import data_label
 from jemlib.diagnose import normalized_std, rankme
-from jemlib.evaluate import baselines, evaluate, features
+from jemlib.evaluate import baselines, evaluate
+from jemlib.features import features
 from jemlib.files import write_json, write_text, write_torch
 from jemlib.methods import METHODS, Method, build, known_settings
 from jemlib.scales import Scale, adjusted_scale

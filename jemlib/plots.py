@@ -17,7 +17,6 @@ from torch import Tensor
 
 from jemlib.diagnose import Diagnosis, covariance_spectrum
 from jemlib.diagnose import diagnose as measure
-from jemlib.losses import barlow_twins, cross_correlation
 from jemlib.train import History
 
 # Okabe and Ito's palette: safe for the common kinds of colour blindness; each comes with its own line style.
@@ -210,49 +209,6 @@ def comparison(table: dict[str, Any], column: str = "knn") -> Figure:
         axis.set_xticks(range(len(rows)), [row["method"] for row in rows])
         axis.set(ylabel=label, title=f"{table['data']}, scale {table['scale']}, {table['seeds']} seeds")
         axis.grid(visible=False, axis="x")
-        plt.close(figure)
-    return figure
-
-
-def barlow_twins_budget(
-    lambd: float = 0.004, batch_size: int = 128, dimensions: int = 128, noise: float = 0.3, seed: int = 0
-) -> Figure:
-    """What the Barlow Twins loss of embeddings without any structure is made of.
-
-    View A is Gaussian, independent over samples and dimensions; view B is A plus noise. Left: the correlations.
-    Middle: the off-diagonal ones against chance, a Gaussian of variance 1/N. Right: both terms, beside the floor
-    lambda (D^2/(N-1) - D) under the redundancy of identical views where D > N - 1.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    z_a = torch.randn(batch_size, dimensions, generator=generator)
-    z_b = z_a + noise * torch.randn(batch_size, dimensions, generator=generator)
-    loss = barlow_twins(z_a, z_b, lambd)
-    c = cross_correlation(z_a, z_b)
-    entries = c[~torch.eye(dimensions, dtype=torch.bool)].numpy()
-    floor = lambd * max(0.0, dimensions**2 / (batch_size - 1) - dimensions)
-    with style():
-        figure, axes = plt.subplots(1, 3, figsize=(11, 3.2))
-        shown = min(dimensions, 64)
-        matrix(c[:shown, :shown], axes[0], title=f"C, {shown} of {dimensions} dimensions")
-        edge = 4.5 / np.sqrt(batch_size)
-        axes[1].hist(entries, bins=np.linspace(-edge, edge, 41), density=True, color=COLOURS[5], label="measured")
-        x = np.linspace(-edge, edge, 200)
-        chance = np.exp(-(x**2) * batch_size / 2) * np.sqrt(batch_size / (2 * np.pi))
-        axes[1].plot(x, chance, color=COLOURS[6], linestyle="--", label="chance: variance 1/N")
-        axes[1].set(title="off-diagonal entries", xlabel="$C_{ij}$", ylabel="density")
-        axes[1].set_ylim(top=1.35 * chance.max())
-        axes[1].legend(fontsize=9, loc="upper left")
-        bars = {
-            "invariance": float(loss.invariance),
-            "λ ·\nredundancy": lambd * float(loss.redundancy),
-            "its floor": floor,
-        }
-        for i, value in enumerate(bars.values()):
-            axes[2].bar(i, value, color=COLOURS[i], hatch=HATCHES[i], edgecolor="white", width=0.6)
-            axes[2].text(i, value, f"{value:.3g}", ha="center", va="bottom")
-        axes[2].set_xticks(range(len(bars)), list(bars))
-        axes[2].set(title=f"loss {float(loss.total):.3g}", ylabel="contribution")
-        axes[2].margins(y=0.15)
         plt.close(figure)
     return figure
 

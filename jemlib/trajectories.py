@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from jemlib import validate
 from jemlib.data import motifs
 from jemlib.data.images import SIZE, Images, keep_some, scramble
-from jemlib.evaluate import features
+from jemlib.features import features
 from jemlib.invariance import RIS, ris
 from jemlib.views import Recipe, adjust_hue, crop_and_resize, draw_parameters
 

@@ -9,7 +9,7 @@ import ipywidgets
 from IPython.display import display
 from matplotlib.figure import Figure
 
-from jemlib import plots, validate
+from jemlib import validate
 
 
 def explore(draw: Callable[..., Figure], **choices: tuple[Any, ...]) -> ipywidgets.Widget:
@@ -44,14 +44,3 @@ def explore(draw: Callable[..., Figure], **choices: tuple[Any, ...]) -> ipywidge
 
     picture = ipywidgets.interactive_output(show, sliders)
     return ipywidgets.VBox([*sliders.values(), picture])
-
-
-def barlow_twins_budget() -> ipywidgets.Widget:
-    """What the loss of Barlow Twins is made of, over lambda, batch size and dimension (lesson 02)."""
-    return explore(
-        plots.barlow_twins_budget,
-        lambd=(0.0, 0.0005, 0.001, 0.002, 0.004, 0.005, 0.01, 0.02, 0.05),
-        batch_size=(8, 16, 32, 64, 128, 256, 512, 1024),
-        dimensions=(4, 16, 64, 128, 256, 512),
-        noise=(0.0, 0.1, 0.3, 0.5, 1.0, 2.0),
-    )

@@ -35,7 +35,7 @@
 import torch
 
 from jemlib import plots
-from jemlib.course import check, claim, hint, solution
+from jemlib.course import check, claim, hint, objectives_so_far, recorded_claims, solution, verify
 from jemlib.train import current_scale
 
 scale = current_scale()
@@ -111,9 +111,9 @@ standardize = check(standardize)
 generator = torch.Generator().manual_seed(0)
 z = torch.randn(6, 3, generator=generator, dtype=torch.float64)
 stretched = z * torch.tensor([2.0, 0.1, 30.0], dtype=torch.float64) + 5
-print("mean 0:", torch.allclose(standardize(z, 0.0).mean(dim=0), torch.zeros(3, dtype=torch.float64), atol=1e-12))
-print("biased variance 1:", torch.allclose(standardize(z, 0.0).var(dim=0, correction=0), torch.ones(3).double()))
-print("same after shift and stretch:", torch.allclose(standardize(z, 0.0), standardize(stretched, 0.0)))
+verify("the mean over the batch is 0", standardize(z, 0.0).mean(dim=0), 0)
+verify("the biased variance is 1", standardize(z, 0.0).var(dim=0, correction=0), 1)
+verify("a shift and a stretch of each dimension change nothing", standardize(z, 0.0), standardize(stretched, 0.0))
 
 # %% [markdown]
 # ### The cross-correlation matrix, as a loop
@@ -177,8 +177,9 @@ cross_correlation = check(cross_correlation)
 # %% tags=["nbval-check-output"]
 z_a = torch.randn(7, 3, generator=generator, dtype=torch.float64)
 z_b = z_a + 0.5 * torch.randn(7, 3, generator=generator, dtype=torch.float64)
-print("loop and product agree:", torch.allclose(cross_correlation_loop(z_a, z_b), cross_correlation(z_a, z_b)))
-print("swapping the views transposes C:", torch.allclose(cross_correlation(z_b, z_a), cross_correlation(z_a, z_b).T))
+verify("loop and product agree", cross_correlation_loop(z_a, z_b), cross_correlation(z_a, z_b))
+verify("swapping the views transposes C", cross_correlation(z_b, z_a), cross_correlation(z_a, z_b).T)
+verify("no entry is beyond 1", cross_correlation(z_a, z_b).abs().max() <= 1)
 
 # %% [markdown]
 # ## Derivation: the two terms
@@ -226,7 +227,8 @@ redundancy_term = check(redundancy_term)
 
 # %% tags=["nbval-check-output"]
 c = torch.tensor([[1.0, 0.5], [-0.5, 0.0]], dtype=torch.float64)
-print("invariance:", float(invariance_term(c)), " redundancy:", float(redundancy_term(c)))
+verify("the invariance is 0^2 + 1^2 = 1", invariance_term(c), 1)
+verify("the redundancy is 2 x 0.5^2 = 0.5", redundancy_term(c), 0.5)
 
 # %% [markdown]
 # ### The loss
@@ -317,11 +319,15 @@ barlow_twins_gradient = check(barlow_twins_gradient)
 # Smaller embeddings have a larger gradient: ten times smaller, ten times larger.
 
 # %% tags=["nbval-check-output"]
+from jemlib import losses
+
 gradient = barlow_twins_gradient(z_a, z_b, 0.1)
-zero = torch.zeros(3, dtype=torch.float64)
-print("sums to zero over the batch:", torch.allclose(gradient.sum(dim=0), zero, atol=1e-12))
-print("orthogonal to the centred dimension:", torch.allclose(((z_a - z_a.mean(dim=0)) * gradient).sum(dim=0), zero))
-print("ten times smaller, ten times larger:", torch.allclose(barlow_twins_gradient(z_a / 10, z_b, 0.1), 10 * gradient))
+leaf = z_a.clone().requires_grad_()
+losses.barlow_twins(leaf, z_b, 0.1, eps=0.0).total.backward()
+verify("the closed form is what backward computes", gradient, leaf.grad)
+verify("it sums to zero over the batch", gradient.sum(dim=0), 0)
+verify("it is orthogonal to the centred dimension", ((z_a - z_a.mean(dim=0)) * gradient).sum(dim=0), 0)
+verify("ten times smaller, ten times larger", barlow_twins_gradient(z_a / 10, z_b, 0.1), 10 * gradient)
 
 # %% [markdown]
 # ## Derivation: what the loss cannot see
@@ -331,8 +337,6 @@ print("ten times smaller, ten times larger:", torch.allclose(barlow_twins_gradie
 # its sign. Reordering dimensions in both views reorders the entries.
 
 # %% tags=["nbval-check-output"]
-from jemlib import losses
-
 order = torch.tensor([2, 0, 1])
 signs = torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64)
 
@@ -342,10 +346,10 @@ def loss_of(view_a, view_b):
 
 
 reference = loss_of(z_a, z_b)
-print("own shift and scale for each view:", torch.isclose(loss_of(3 * z_a + 1, 0.2 * z_b - 7), reference).item())
-print("signs flipped in both views:", torch.isclose(loss_of(z_a * signs, z_b * signs), reference).item())
-print("dimensions reordered in both views:", torch.isclose(loss_of(z_a[:, order], z_b[:, order]), reference).item())
-print("signs flipped in one view only:", torch.isclose(loss_of(z_a * signs, z_b), reference).item())
+verify("each view may have its own shift and scale", loss_of(3 * z_a + 1, 0.2 * z_b - 7), reference)
+verify("signs may be flipped in both views", loss_of(z_a * signs, z_b * signs), reference)
+verify("dimensions may be reordered in both views", loss_of(z_a[:, order], z_b[:, order]), reference)
+verify("signs flipped in one view only cost something", loss_of(z_a * signs, z_b) > reference)
 
 # %% [markdown]
 # ## Predict, then run: a rotation
@@ -397,10 +401,12 @@ angles = 2 * torch.pi * torch.arange(d, dtype=torch.float64) / d
 frame = torch.stack([angles.cos(), angles.sin(), (2 * angles).cos(), (2 * angles).sin()])
 tight = basis @ frame
 c = cross_correlation(tight, tight, 0.0)
-print(f"floor D^2/(N-1) - D = {d**2 / (n - 1) - d:.6f}")
-print(f"tight frame           {float(redundancy_term(c)):.6f}")
-free = torch.randn(n, d, generator=generator, dtype=torch.float64)
-print("random embeddings stay above the floor:", bool(redundancy_term(cross_correlation(free, free, 0.0)) > 48))
+floor = d**2 / (n - 1) - d
+print(f"floor D^2/(N-1) - D = {floor:.0f}")
+verify("a tight frame attains the floor", redundancy_term(c), floor)
+free = [torch.randn(n, d, generator=generator, dtype=torch.float64) for _ in range(100)]
+above = [redundancy_term(cross_correlation(z, z, 0.0)) > floor for z in free]
+verify("100 random batches stay above it", all(above))
 
 # %% [markdown]
 # ## Derivation: beside InfoNCE, term by term
@@ -431,12 +437,12 @@ import torch.nn.functional as F
 rows_a, rows_b = z_a - z_a.mean(dim=1, keepdim=True), z_b - z_b.mean(dim=1, keepdim=True)
 similarity = F.normalize(rows_a, dim=1) @ F.normalize(rows_b, dim=1).T
 correlation = cross_correlation(rows_a.T, rows_b.T, 0.0)
-print("samples by samples:", tuple(similarity.shape), " and the same matrix:", torch.allclose(similarity, correlation))
+verify("both are the same matrix, samples by samples", similarity, correlation)
 per_sample = [losses.decoupled_info_nce(z_a, z_b, 0.3).total, losses.info_nce(z_a, z_b, 0.3).total]
 scores = F.normalize(z_a, dim=1) @ F.normalize(z_b, dim=1).T / 0.3
 others = scores.masked_fill(torch.eye(7, dtype=torch.bool), float("-inf")).logsumexp(dim=1) - scores.diagonal()
-print("mean of softplus(decoupled) is InfoNCE:", torch.isclose(F.softplus(others).mean(), per_sample[1]).item())
-print("mean of decoupled:", torch.isclose(others.mean(), per_sample[0]).item())
+verify("the mean of the decoupled form", others.mean(), per_sample[0])
+verify("the mean of log(1 + e^decoupled) is InfoNCE", F.softplus(others).mean(), per_sample[1])
 
 # %% [markdown]
 # ## Experiment: watch the matrix become the identity
@@ -458,7 +464,7 @@ plots.image_grid([shown, denormalize(pair[0]), denormalize(pair[1])], ["image", 
 # The loop calls `record` every few steps. It computes $C$ on the same 512 pairs of views each time.
 
 # %%
-from jemlib.evaluate import evaluating
+from jemlib.features import evaluating
 from jemlib.methods import build
 from jemlib.train import fit
 
@@ -499,7 +505,8 @@ plots.curves(history)
 # control of equal size. kNN asks whether images of one pattern lie close together in the features.
 
 # %%
-from jemlib.evaluate import features, knn
+from jemlib.evaluate import knn
+from jemlib.features import features
 from jemlib.views import normalize
 
 
@@ -589,15 +596,15 @@ claim("barlow_twins.invariance-carries-the-learning", both=both["knn"], removed=
 # 3. When $D > N - 1$, the floor of the last section appears.
 
 # %%
-from jemlib import widgets
+from jemlib.course.figures import barlow_twins as figures
 
-widgets.barlow_twins_budget()
+figures.budget_widget()
 
 # %% [markdown]
 # The same picture for readers on paper, at one setting with a floor: $N = 64$, $D = 256$.
 
 # %%
-plots.barlow_twins_budget(lambd=0.004, batch_size=64, dimensions=256, noise=0.3)
+figures.budget(lambd=0.004, batch_size=64, dimensions=256, noise=0.3)
 
 # %% [markdown]
 # ## What the sources got wrong
@@ -611,8 +618,8 @@ plots.barlow_twins_budget(lambd=0.004, batch_size=64, dimensions=256, noise=0.3)
 # %% tags=["nbval-check-output"]
 mirrored = torch.cat([h[:, :1], -h[:, :1]], dim=1)
 c = cross_correlation(mirrored, mirrored, 0.0)
-print("with the square:", float(redundancy_term(c)))
-print("without:", float(c.sum() - c.diagonal().sum()))
+verify("with the square, this batch pays 2", redundancy_term(c), 2)
+verify("without it, the batch is rewarded with -2", c.sum() - c.diagonal().sum(), -2)
 
 # %% [markdown]
 # **E2: the temperature is missing.** The notes compare with InfoNCE but leave $\tau$ out of both terms. With $\tau = 1$
@@ -629,12 +636,15 @@ for temperature in (1.0, 0.2, 0.05):
 
 # %% tags=["nbval-check-output"]
 algorithm_1 = (h / h.std(dim=0)).T @ (h / h.std(dim=0)) / 4
-print(f"Algorithm 1 on the perfect batch: {float(invariance_term(algorithm_1)):.4f}, expected D/N^2 = {2 / 4**2:.4f}")
-print(f"official code: {float(invariance_term(cross_correlation(h, h, 0.0))):.4f}")
+verify("Algorithm 1 charges the perfect batch D/N^2", invariance_term(algorithm_1), 2 / 4**2)
+verify("the official code charges nothing", invariance_term(cross_correlation(h, h, 0.0)), 0)
 
 # %% [markdown]
 # **P2: constants.** The text gives $\lambda = 0.005$ and weight decay $1.5\cdot10^{-6}$; the code has $0.0051$ and
-# $10^{-6}$. Neither has to carry over to another $D$: see point 2 of the widget.
+# $10^{-6}$. Neither has to carry over to another $D$: see point 2 of the widget. The course's runs on motifs use:
+
+# %%
+print("lambd =", method.settings["lambd"], "at D =", scale.widths[-1])
 
 # %% [markdown]
 # ## Take-away
@@ -647,6 +657,20 @@ print(f"official code: {float(invariance_term(cross_correlation(h, h, 0.0))):.4f
 # - With $D > N - 1$ there is a floor, $\lambda(D^2/(N-1) - D)$ for identical views.
 # - $\lambda$ belongs to a $D$. Change one and you change the other.
 #
+# ### What was recorded
+#
+# The claims of this lesson, each measured with three seeds (`jem claims --seeds 3`):
+
+# %%
+recorded_claims("02_barlow_twins")
+
+# %% [markdown]
+# The table of objectives so far. Each lesson adds its rows.
+
+# %%
+objectives_so_far("simclr", "barlow_twins")
+
+# %% [markdown]
 # Next: lesson 03 asks where this loss comes from (the information bottleneck); lesson 04 takes the two terms apart and
 # adds a third (VICReg); lesson 05 is the laboratory of collapses.
 

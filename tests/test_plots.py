@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from jemlib import plots, widgets
+from jemlib.course.figures import barlow_twins as figures
 from jemlib.train import History
 
 HISTORY = History(
@@ -34,8 +35,8 @@ def _no_window(monkeypatch: pytest.MonkeyPatch) -> None:
         lambda: plots.diagnose(torch.randn(40, 6), torch.randn(40, 6), title="t"),
         lambda: plots.diagnose(torch.ones(40, 6)),
         lambda: plots.comparison(TABLE),
-        lambda: plots.barlow_twins_budget(0.01, 8, 16, 0.0),
-        lambda: plots.barlow_twins_budget(0.0, 1024, 4, 2.0),
+        lambda: figures.budget(0.01, 8, 16, 0.0),
+        lambda: figures.budget(0.0, 1024, 4, 2.0),
     ],
 )
 def test_every_picture_draws_with_nothing_cut_off_and_leaves_no_figure_open(draw) -> None:
@@ -80,7 +81,7 @@ def test_a_widget_without_choices_is_an_error() -> None:
 
 
 def test_the_widget_of_lesson_02_has_a_slider_for_each_number() -> None:
-    names = [child.description for child in widgets.barlow_twins_budget().children[:-1]]
+    names = [child.description for child in figures.budget_widget().children[:-1]]
     assert names == ["lambd", "batch_size", "dimensions", "noise"]
 
 

@@ -13,7 +13,7 @@ from torch.testing import assert_close
 
 from jemlib import trajectories as module
 from jemlib.data import Images, motifs
-from jemlib.evaluate import features
+from jemlib.features import features
 from jemlib.invariance import ris
 from jemlib.trajectories import (
     IMAGE_TRANSFORMATIONS,

@@ -12,60 +12,18 @@ from torch import Tensor
 from jemlib import losses
 from jemlib.course.agreement import Agreement, Case, Wrong
 from jemlib.course.exercise import Exercise, register
+from jemlib.course.exercises.cases import pairs_with, single_views
 
 LESSON = "02_barlow_twins"
 Pair = tuple[Tensor, Tensor, Tensor]
 
 
-# --- Inputs -----------------------------------------------------------------------------------------------------
-
-
-def _views(n: int, d: int, seed: int, dtype: torch.dtype, shift: float, scale: float) -> tuple[Tensor, Tensor]:
-    """Two related views: each dimension has its own mean and spread, and C is neither symmetric nor diagonal."""
-    generator = torch.Generator().manual_seed(seed)
-    a, noise = (torch.randn(n, d, generator=generator, dtype=torch.float64) for _ in range(2))
-    mixing = torch.eye(d, dtype=torch.float64) + 0.5 * torch.randn(d, d, generator=generator, dtype=torch.float64)
-    b = a @ mixing + 0.3 * noise
-    spread = 0.5 + torch.rand(d, generator=generator, dtype=torch.float64)
-    mean = shift * torch.randn(d, generator=generator, dtype=torch.float64)
-    return (scale * (spread * a + mean)).to(dtype), (scale * (b / spread - mean)).to(dtype)
-
-
-def _pairs() -> list[Case]:
-    """Odd shapes, shifted and scaled, D > N, D = 1, both types, and a dimension that is constant."""
-    double, single = torch.float64, torch.float32
-    z_a, z_b = _views(8, 3, 6, double, 1, 1)
-    z_a[:, 1] = 3.0
-    return [
-        Case(_views(7, 4, 1, double, 2, 1)),
-        Case(_views(5, 8, 2, single, 2, 1)),
-        Case(_views(9, 3, 3, double, 20, 5)),
-        Case(_views(6, 1, 4, double, 1, 1)),
-        Case(_views(4, 5, 5, double, 1, 2e-3), note="very small values"),
-        Case((z_a, z_b), note="dimension 1 of z_a constant"),
-    ]
-
-
-def _pairs_with(**settings: float) -> Callable[[], list[Case]]:
-    """The same, and two calls with settings other than the default."""
-
-    def cases() -> list[Case]:
-        again = [
-            Case(_views(6, 3, 7, torch.float64, 1, 1), settings),
-            Case(_views(3, 5, 8, torch.float32, 1, 1), settings),
-        ]
-        return _pairs() + again
-
-    return cases
-
-
-def _single_view() -> list[Case]:
-    return [Case(case.args[:1], case.kwargs, case.note.replace(" of z_a", "")) for case in _pairs_with(eps=0.3)()]
+# --- Inputs ----------------------------------------------------------------------------------------------------
 
 
 def _varying_pairs() -> list[Case]:
     """For the gradient with eps = 0: no dimension may be constant."""
-    return [case for case in _pairs_with(lambd=0.2)() if "constant" not in case.note]
+    return [case for case in pairs_with(lambd=0.2)() if "constant" not in case.note]
 
 
 def _matrices() -> list[Case]:
@@ -202,7 +160,7 @@ register(
         minutes=5,
         points=1,
         reference=losses.standardize,
-        check=Agreement(losses.standardize, _single_view, STANDARDIZE_WRONG),
+        check=Agreement(losses.standardize, single_views(eps=0.3), STANDARDIZE_WRONG),
         hints=(
             "Rows are samples and columns are dimensions. A mean over the batch runs over the rows: dim=0.",
             "The variance of a dimension is the mean of its squared centred values, divided by N, not by N - 1.",
@@ -361,7 +319,7 @@ register(
         minutes=10,
         points=2,
         reference=losses.cross_correlation,
-        check=Agreement(losses.cross_correlation, _pairs_with(eps=0.3), LOOP_WRONG),
+        check=Agreement(losses.cross_correlation, pairs_with(eps=0.3), LOOP_WRONG),
         hints=(
             "Standardise both views first, each with its own mean and variance.",
             "Three loops: i over dimensions of A, j over dimensions of B, and inside them b over the samples.",
@@ -382,7 +340,7 @@ register(
         minutes=10,
         points=3,
         reference=losses.cross_correlation,
-        check=Agreement(losses.cross_correlation, _pairs_with(eps=0.3), CROSS_WRONG),
+        check=Agreement(losses.cross_correlation, pairs_with(eps=0.3), CROSS_WRONG),
         hints=(
             "The sum over b of a[b, i] * b[b, j] is a matrix product. Which index is summed, and is it the inner one?",
             "The result is (D, D): (D, N) times (N, D). So the first factor is transposed.",
@@ -659,7 +617,7 @@ register(
         points=3,
         reference=losses.barlow_twins,
         check=Agreement(
-            losses.barlow_twins, _pairs_with(lambd=0.2), BARLOW_WRONG, fields=("total", "invariance", "redundancy")
+            losses.barlow_twins, pairs_with(lambd=0.2), BARLOW_WRONG, fields=("total", "invariance", "redundancy")
         ),
         hints=(
             "You have all the parts: cross_correlation, invariance_term, redundancy_term.",

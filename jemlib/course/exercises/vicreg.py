@@ -1,0 +1,5 @@
+"""Lesson 04: the exercises, with their wrong and other right answers."""
+
+from __future__ import annotations
+
+LESSON = "04_vicreg"
