@@ -69,3 +69,14 @@ def test_collapses_and_speeds_are_listed_where_they_are_recorded(tmp_path: Path)
         "| vicreg, lightly / ours | 1.40 |",
     ):
         assert part in text
+
+
+def test_the_count_of_claims_that_hold_counts_only_those_that_hold_on_every_seed(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    records = [
+        {"all_hold": True, "holds": [True] * 3},
+        {"all_hold": False, "holds": [True, False, True]},
+        {"all_hold": None, "holds": [None] * 4},
+    ]
+    (tmp_path / "results" / "claims.json").write_text(json.dumps({"claims": records}))
+    assert "1 of 3 hold on each of 3 seeds or more" in readme.results_tables(tmp_path)

@@ -87,6 +87,13 @@ def results_tables(root: Path) -> str:
             "without the batch norm at the output, on both sides, because it hides a complete collapse "
             "(`dino.sharpening` has it); intact they then learn less.\n\n" + removals_table(collapse)
         )
+    claims = read_record(root, "claims").get("claims", [])
+    if claims:
+        held, seeds = sum(record["all_hold"] is True for record in claims), min(len(r["holds"]) for r in claims)
+        parts.append(
+            f"Claims of the lessons, measured by `jem claims`: {held} of {len(claims)} hold on each of {seeds} seeds "
+            "or more (`results/claims.json`; each lesson shows its own)."
+        )
     bench = read_record(root, "bench")
     if bench:
         runs = f"medians of {bench['runs']} runs" if bench.get("runs", 1) > 1 else "one run"

@@ -1,0 +1,49 @@
+"""The tables of recorded runs that lessons show."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from jemlib.course import objectives_so_far, recorded_claims
+from jemlib.course.records import TRAITS
+from jemlib.methods import METHODS
+
+
+def test_every_method_has_its_row_of_traits():
+    assert set(TRAITS) == set(METHODS)
+
+
+def test_a_row_shows_the_recorded_means_and_the_baselines_stand_above(tmp_path):
+    row = {c: {"mean": v, "spread": 0.0} for c, v in (("knn", 0.9), ("linear", 0.95), ("rankme", 51.62))}
+    record = {"rows": [{"method": "simclr", **row}], "baselines": {"raw pixels": {"knn": 0.24}}, "seeds": 3}
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "motifs_cpu.json").write_text(json.dumps(record))
+    text = objectives_so_far("simclr", "vicreg", root=tmp_path).data
+    assert "| *raw pixels* | | | | 0.240 |  | |" in text
+    assert "| simclr | samples with samples |" in text
+    assert "| 0.900 | 0.950 | 51.6 |" in text
+    assert "| not recorded | not recorded | not recorded |" in text.split("| vicreg |")[1]
+    assert "mean over 3 seeds" in text
+
+
+def test_without_a_record_the_table_says_which_command_writes_it(tmp_path):
+    assert "jem compare --scale cpu --seeds 3" in objectives_so_far("vicreg", root=tmp_path).data
+
+
+def test_an_unknown_method_and_a_lesson_without_claims_are_named():
+    with pytest.raises(ValueError, match="'simclr'"):
+        objectives_so_far("simcrl")
+    with pytest.raises(ValueError, match=r"'99_nothing' makes no claims; lessons with claims: .*02_barlow_twins"):
+        recorded_claims("99_nothing")
+
+
+def test_claims_are_shown_with_numbers_and_the_count_of_seeds_on_which_they_hold(tmp_path):
+    numbers = [{"trained": 0.84, "untrained": 0.25}, {"trained": 0.5, "untrained": None}]
+    record = {"claims": [{"id": "barlow_twins.learns", "numbers": numbers, "holds": [True, False]}]}
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "claims.json").write_text(json.dumps(record))
+    text = recorded_claims("02_barlow_twins", root=tmp_path).data
+    assert "trained 0.84, untrained 0.25; trained 0.5 | 1 of 2 |" in text
+    assert text.count("not recorded here") == 3
