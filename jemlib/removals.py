@@ -208,7 +208,8 @@ def start_collapsed(method: Method, *, constant: float = 1.0, noise: float = 0.0
         method: changed in place, and returned.
         constant: the value of each dimension.
         noise: 0 for the exact constant. There SimCLR, Barlow Twins, VICReg, and BYOL and SimSiam without predictor have
-            no gradient at all; SwAV and SIGReg have one that is the same for all images and moves the constant only.
+            no gradient at all. SwAV and SIGReg have one that is the same for all images: it moves the constant, and
+            with it the last weights, by the sum of their inputs, so that after a step images may differ.
             The batch norm of an mlp predictor divides by a variance of 0: give BYOL and SimSiam some noise.
 
     Raises:

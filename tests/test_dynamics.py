@@ -409,3 +409,16 @@ def test_inputs_are_left_alone(seed: int) -> None:
     direct_predictor(w_p)
     assert torch.equal(w, copies[0])
     assert torch.equal(w_p, copies[1])
+
+
+def test_a_step_that_is_too_long_is_named_even_where_the_values_stay_finite():
+    """Noise of size 3 on half of the dimensions: at dt = 0.2 singular values once grew to 1e18 without a word."""
+    generator = torch.Generator().manual_seed(0)
+    x, noise, weight = (
+        torch.randn(*shape, generator=generator, dtype=torch.float64) for shape in ((48, 8),) * 2 + ((8, 8),)
+    )
+    strong = x + noise * torch.tensor([0.1] * 4 + [3.0] * 4, dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"dt must be shorter for these values; got 0\.2"):
+        linear_contrastive_dynamics(x, strong, [0.3 * weight], dt=0.2)
+    calm = linear_contrastive_dynamics(x, strong, [0.3 * weight], dt=0.02)
+    assert (calm.loss.diff() <= 1e-9).all()

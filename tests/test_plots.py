@@ -42,10 +42,12 @@ def _no_window(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_picture_draws_with_nothing_cut_off_and_leaves_no_figure_open(draw) -> None:
     before = plt.rcParams["font.size"]
     figure = draw()
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     edge = figure.get_tightbbox().padded(-0.02)
     assert edge.x0 >= -0.05
     assert edge.x1 <= figure.get_figwidth() + 0.05
+    assert edge.y0 >= -0.05
+    assert edge.y1 <= figure.get_figheight() + 0.05
     assert plt.get_fignums() == []
     assert plt.rcParams["font.size"] == before
 
