@@ -21,6 +21,8 @@ from jemlib.course import verify
         (torch.tensor(2.0, requires_grad=True), 2),
         (1e12 * torch.ones(2, dtype=torch.float64) + 1, 1e12),
         (torch.zeros(0), 0),
+        (torch.tensor(1 / 3, dtype=torch.float64), 1 / 3),  # Python's numbers are not rounded to float32
+        (torch.tensor([[1 / 3]], dtype=torch.float64), [[1 / 3]]),
     ],
 )
 def test_what_holds_is_said_in_one_line_without_digits(actual, expected, capsys):

@@ -73,6 +73,7 @@ SYMPTOMS = (
         "an operation such as -= or an indexed assignment changed a tensor that the gradient needs.",
     ),
     ("numpy() on Tensor that requires grad", "stay in torch: numpy cannot carry gradients."),
+    ("on a bool tensor", "a comparison gives truth values, which have no minus: put the minus before a number."),
     ("is not defined", "have the cells above been run?"),
 )
 
@@ -81,7 +82,7 @@ def explain(error: BaseException, f: Function, call: str) -> Mistake | NotAttemp
     """Turn what the learner's function raised into a calm sentence that names the line."""
     text = str(error).strip().split("\n")[0]
     # torch uses NotImplementedError as well, for an operation that lacks a kernel for some type
-    from_torch = "not implemented for" in text or text.startswith("Could not run")
+    from_torch = "not implemented for" in text or "is not supported" in text or text.startswith("Could not run")
     if isinstance(error, NotImplementedError) and not from_torch:
         return NotAttempted(_unwritten(error, f))
     said = f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -42,7 +42,7 @@ def _tensor(name: str, value: Any) -> Tensor:
     if isinstance(value, Tensor):
         return value.detach().cpu().double()
     try:
-        return torch.as_tensor(value).double()
+        return torch.as_tensor(value, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError):
         message = f"{name} must be a tensor, a number or a list of numbers; got {validate.describe(value)}."
         raise ValueError(message) from None
