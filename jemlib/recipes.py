@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -95,6 +96,46 @@ PRESETS: dict[str, tuple[Recipe, ...]] = {
     "dino": (_DINO, replace(_DINO, solarize=0.2)),
     "none": (_NONE,),
 }
+
+
+# How views are asked for: a preset's name, one recipe for all views, or a recipe per view. A run folder holds recipes
+# as mappings of their values.
+Views = str | Recipe | Mapping[str, Any] | Sequence[Recipe | Mapping[str, Any]]
+
+
+def resolve(views: Views, name: str = "views") -> tuple[Recipe, ...]:
+    """The recipes that are meant, one per view; with more views than recipes they repeat.
+
+    Args:
+        views: a name in `PRESETS`, a Recipe, a mapping of a Recipe's values (what JSON gives back), or several of the
+            last two.
+        name: what the argument is called, for the message.
+
+    Raises:
+        TypeError, ValueError: an unknown name, an unknown value of a recipe, or something else.
+    """
+    if isinstance(views, str):
+        return PRESETS[validate.choice(name, views, PRESETS)]
+    several: list[Any] = list(views) if isinstance(views, (tuple, list)) else [views]
+    if not several or not all(isinstance(one, (Recipe, Mapping)) for one in several):
+        raise TypeError(
+            f"{name} must be a name ({', '.join(PRESETS)}), a Recipe, or a sequence of recipes; "
+            f"got {validate.describe(views)}."
+        )
+    return tuple(one if isinstance(one, Recipe) else _from_values(one, name) for one in several)
+
+
+def _from_values(values: Mapping[str, Any], name: str) -> Recipe:
+    known = [field.name for field in fields(Recipe)]
+    for key in values:
+        validate.choice(f"a value of {name}", key, known)
+    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    return Recipe(**given)
+
+
+def as_setting(views: Views) -> str | list[dict[str, Any]]:
+    """The same as JSON can hold it: the preset's name, or each recipe's values; `resolve` takes it back."""
+    return views if isinstance(views, str) else [asdict(recipe) for recipe in resolve(views)]
 
 
 class ViewParameters(NamedTuple):

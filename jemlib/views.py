@@ -11,14 +11,14 @@ one blend. And the colours are worked out in place on some hundred images at a t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal, overload
 
 import torch
 from torch import Tensor
 
 from jemlib import validate
-from jemlib.recipes import PRESETS, Recipe, ViewParameters, draw_parameters
+from jemlib.recipes import Recipe, ViewParameters, Views, draw_parameters, resolve
 
 SIZE = 32  # pixels; the side of every view
 # Mean and standard deviation of the CIFAR-10 training pixels, per channel, on the scale [0, 1].
@@ -247,7 +247,7 @@ def _check_boxes(x: Tensor, box: Tensor) -> None:
 @overload
 def make_views(
     pixels: Tensor,
-    preset: str | Recipe | Sequence[Recipe],
+    preset: Views,
     *,
     num_views: int = 2,
     size: int = SIZE,
@@ -259,7 +259,7 @@ def make_views(
 @overload
 def make_views(
     pixels: Tensor,
-    preset: str | Recipe | Sequence[Recipe],
+    preset: Views,
     *,
     num_views: int = 2,
     size: int = SIZE,
@@ -271,7 +271,7 @@ def make_views(
 @torch.no_grad()
 def make_views(
     pixels: Tensor,
-    preset: str | Recipe | Sequence[Recipe],
+    preset: Views,
     *,
     num_views: int = 2,
     size: int = SIZE,
@@ -304,7 +304,7 @@ def make_views(
             is < 1, or the generator is none or lives on another device.
     """
     _check_pixels(pixels)
-    recipes = _recipes(preset)
+    recipes = resolve(preset, "preset")
     validate.integer("num_views", num_views, at_least=1)
     validate.integer("size", size, at_least=1)
     _check_generator(generator, pixels.device)
@@ -406,19 +406,6 @@ def _check_pixels(pixels: Tensor) -> None:
         raise TypeError(f"pixels must be uint8 with values 0 to 255; got {validate.describe(pixels)}.")
     if pixels.ndim != 4 or pixels.shape[1] != 3 or 0 in pixels.shape[2:]:
         raise ValueError(f"pixels must have shape (N, 3, H, W): RGB images; got shape {tuple(pixels.shape)}.")
-
-
-def _recipes(preset: str | Recipe | Sequence[Recipe]) -> Sequence[Recipe]:
-    if isinstance(preset, Recipe):
-        return (preset,)
-    if isinstance(preset, str):
-        return PRESETS[validate.choice("preset", preset, PRESETS)]
-    if isinstance(preset, (tuple, list)) and preset and all(isinstance(recipe, Recipe) for recipe in preset):
-        return preset
-    raise TypeError(
-        f"preset must be a name ({', '.join(PRESETS)}), a Recipe, or a sequence of recipes; "
-        f"got {validate.describe(preset)}."
-    )
 
 
 def _check_generator(generator: torch.Generator | None, device: torch.device) -> None:

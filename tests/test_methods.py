@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
 from jemlib.losses import barlow_twins, nt_xent, vicreg
 from jemlib.methods import METHODS, build, known_settings
+from jemlib.recipes import Recipe
 
 LOSSES = {
     "simclr": lambda a, b: nt_xent(a, b, 0.2),
@@ -103,3 +106,24 @@ def test_methods_with_few_dimensions_narrow_the_projector_that_a_scale_proposes(
     assert METHODS["vicreg"].widths_for((256, 256)) == (256, 256)
     assert METHODS["sigreg"].widths_for((256, 256)) == (256, 64)
     assert METHODS["sigreg"].widths_for((64, 32)) == (64, 32)
+
+
+def test_a_method_takes_a_recipe_of_its_own_and_its_settings_build_it_again() -> None:
+    recipe = Recipe(crop_scale=(0.5, 1.0), grey=0.0)
+    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for given in (recipe, [recipe, Recipe(solarize=1.0)]):
+        method = build("simclr", widths=[32, 8], views=given)
+        stored = json.loads(json.dumps(method.settings))
+        again = build("simclr", **stored)
+        assert again.views == method.views == ((recipe,) if given is recipe else tuple(given))
+        drawn, expected = (m.make_views(images, torch.Generator().manual_seed(1)) for m in (method, again))
+        assert all(map(torch.equal, drawn, expected))
+
+
+def test_what_is_no_recipe_of_views_is_named() -> None:
+    with pytest.raises(
+        TypeError, match=r"views must be a name \(simclr, .*\), a Recipe, or a sequence of recipes; got"
+    ):
+        build("simclr", views=3)
+    with pytest.raises(ValueError, match=r"one of .*; got 'gray'\. Did you mean 'grey'"):
+        build("simclr", views={"gray": 0.0})

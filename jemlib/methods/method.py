@@ -12,7 +12,7 @@ from jemlib import validate
 from jemlib.data import Images
 from jemlib.masking import WAYS, encode_masked, patch_mask
 from jemlib.nets import build_backbone, head
-from jemlib.recipes import PRESETS
+from jemlib.recipes import Views, as_setting, resolve
 from jemlib.views import make_views
 
 
@@ -22,8 +22,9 @@ class Method(nn.Module):
     Args:
         backbone: name of a backbone in `jemlib.nets.BACKBONES`.
         widths: widths of the projector's linear layers.
-        views: name of a preset in `jemlib.recipes.PRESETS`. The default is VICReg's for every method, so that runs
-            compare: its crops are larger than SimCLR's (0.2 instead of 0.08 of the area), and short runs learn more.
+        views: name of a preset in `jemlib.recipes.PRESETS`, a `Recipe`, or a recipe per view. The default is VICReg's
+            for every method, so that runs compare: its crops are larger than SimCLR's (0.2 instead of 0.08 of the
+            area), and short runs learn more.
         mask_ratio: share of patches that each view loses in training, in [0, 1). Momentum encoders see whole views.
         mask_patch: side of a patch in pixels.
         masking: what becomes of masked patches, see `jemlib.masking.WAYS`.
@@ -43,7 +44,7 @@ class Method(nn.Module):
         self,
         backbone: str = "conv_small",
         widths: Sequence[int] = (256, 256),
-        views: str = "vicreg",
+        views: Views = "vicreg",
         mask_ratio: float = 0.0,
         mask_patch: int = 8,
         masking: str = "pixels",
@@ -53,7 +54,7 @@ class Method(nn.Module):
         validate.number("mask_ratio", mask_ratio, at_least=0, at_most=1)
         self.mask_ratio, self.mask_patch = mask_ratio, mask_patch
         self.masking = validate.choice("masking", masking, WAYS)
-        self.views = validate.choice("views", views, PRESETS)
+        self.views = resolve(views)
         self.backbone = build_backbone(backbone)
         normalize_output = self.normalizes_output if normalize_output is None else normalize_output
         self.projector = head(self.backbone.dim, widths, normalize_output=normalize_output)
@@ -61,7 +62,7 @@ class Method(nn.Module):
         self.progress = 0.0
         self.generator: torch.Generator | None = None
         # What `methods.build` was given, completed by the defaults; a run folder records it.
-        self.settings: dict[str, Any] = {"backbone": backbone, "widths": list(widths), "views": views}
+        self.settings: dict[str, Any] = {"backbone": backbone, "widths": list(widths), "views": as_setting(views)}
         self.settings |= {"mask_ratio": mask_ratio, "mask_patch": mask_patch, "masking": masking}
         self.settings["normalize_output"] = normalize_output
 
