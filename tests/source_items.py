@@ -65,7 +65,7 @@ ITEMS = [
     Item("S0", "InfoNCE with a momentum encoder; EM; concentration; ProtoNCE", LATER_PCL),
     # S4: non-contrastive methods and information
     Item("S4", "redundancy reduction, information maximisation", VICREG, r"information maximi[sz]ation"),
-    Item("S4", "no special architecture", VICREG, r"special architecture"),
+    Item("S4", "no special architecture", VICREG, r"special\s+architecture"),
     Item("S4", "decorrelated variables; redundant information", VICREG, r"redundan"),
     Item("S4", "a comparatively small batch", VICREG, r"small(er)? batch"),
     Item("S4", "collapse of type 1", COLLAPSE, r"type 1"),

@@ -1,0 +1,115 @@
+"""What lesson 00 claims about views and baselines, measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+
+import torch
+
+from jemlib.course.claims import Claim, register
+from jemlib.data import Images, load
+from jemlib.evaluate import backbone_knn, train_supervised
+from jemlib.methods import build
+from jemlib.nets import build_backbone
+from jemlib.recipes import PRESETS, Recipe
+from jemlib.scales import Scale, adjusted_scale
+from jemlib.train import default_device, fit
+
+LESSON = "00_start_here"
+FULL = PRESETS["vicreg"][0]
+RECIPES: dict[str, Recipe] = {
+    "full": FULL,
+    "no crop": replace(FULL, crop_scale=None),
+    "no colours": replace(FULL, jitter_probability=0.0, grey=0.0, solarize=0.0),
+    "none": PRESETS["none"][0],
+}
+SHARE = 3  # every run takes a third of the scale's steps
+
+
+@lru_cache(maxsize=2)
+def splits(scale: Scale) -> tuple[Images, Images]:
+    """The images to train on, and those to score on."""
+    limit = 200 if scale.name == "smoke" else None
+    return load(scale.data, "train", limit=scale.limit), load(scale.data, "test", limit=limit)
+
+
+@lru_cache(maxsize=32)
+def knn_after(seed: int, scale: Scale, recipe: str | None) -> float:
+    """kNN of SimCLR's backbone after a third of the steps, its views drawn by an entry of RECIPES; None: untrained."""
+    train, test = splits(scale)
+    views = RECIPES[recipe or "full"]
+    method = build("simclr", seed=seed, backbone=scale.backbone, widths=scale.widths, views=views)
+    if recipe is not None:
+        fit(method, train, scale=scale, seed=seed, steps=short(scale))
+    return backbone_knn(method.backbone, train, test)
+
+
+@lru_cache(maxsize=32)
+def knn_supervised(seed: int, scale: Scale) -> float:
+    """kNN of the same backbone after as many steps with labels."""
+    train, test = splits(scale)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        backbone = build_backbone(scale.backbone).to(default_device())
+    train_supervised(backbone, train, adjusted_scale(scale, steps=short(scale)), seed)
+    return backbone_knn(backbone, train, test)
+
+
+def short(scale: Scale) -> int:
+    """The steps of one run."""
+    return max(1, scale.total_steps(len(splits(scale)[0])) // SHARE)
+
+
+register(
+    Claim(
+        id="start.views-teach",
+        statement="Views teach the pattern without labels: kNN beats the same backbone untrained.",
+        lesson=LESSON,
+        criterion="kNN trained >= kNN untrained + 0.20",
+        measure=lambda seed, scale: {
+            "trained": knn_after(seed, scale, "full"),
+            "untrained": knn_after(seed, scale, None),
+        },
+        holds=lambda n: n["trained"] >= n["untrained"] + 0.20,
+    )
+)
+register(
+    Claim(
+        id="start.labels-teach-more",
+        statement="In as many steps, the same backbone trained with labels comes out above.",
+        lesson=LESSON,
+        criterion="kNN supervised >= kNN trained without labels + 0.02",
+        measure=lambda seed, scale: {
+            "supervised": knn_supervised(seed, scale),
+            "trained": knn_after(seed, scale, "full"),
+        },
+        holds=lambda n: n["supervised"] >= n["trained"] + 0.02,
+    )
+)
+register(
+    Claim(
+        id="start.no-views-no-learning",
+        statement="With two identical views the same loss teaches far less.",
+        lesson=LESSON,
+        criterion="kNN without augmentation <= kNN with it - 0.20",
+        measure=lambda seed, scale: {
+            "full": knn_after(seed, scale, "full"),
+            "none": knn_after(seed, scale, "none"),
+        },
+        holds=lambda n: n["none"] <= n["full"] - 0.20,
+    )
+)
+register(
+    Claim(
+        id="start.colours-matter-more-than-crops-here",
+        statement="On motifs, views without changes of colour teach far less than views without a crop.",
+        lesson=LESSON,
+        criterion="kNN without colour changes <= kNN without the crop - 0.20",
+        measure=lambda seed, scale: {
+            "no_crop": knn_after(seed, scale, "no crop"),
+            "no_colours": knn_after(seed, scale, "no colours"),
+        },
+        holds=lambda n: n["no_colours"] <= n["no_crop"] - 0.20,
+    )
+)

@@ -1,0 +1,95 @@
+"""What lesson 01 claims about contrastive learning, measured with SimCLR."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from jemlib.course.claims import Claim, register
+from jemlib.data import load
+from jemlib.diagnose import directional_spread, uniformity
+from jemlib.evaluate import backbone_knn
+from jemlib.experiment import embeddings
+from jemlib.methods import build
+from jemlib.scales import Scale
+from jemlib.train import fit
+
+LESSON = "01_contrastive"
+VARIANTS: dict[str, dict[str, Any]] = {
+    "intact": {},
+    "no negatives": {"negatives": False},
+    "hot": {"temperature": 1.0},
+}
+SHARE = 3  # every run takes a third of the steps: enough for these claims, and the same for all
+
+
+@lru_cache(maxsize=32)
+def measured(seed: int, scale: Scale, variant: str | None) -> dict[str, float]:
+    """kNN of the backbone, and spread and uniformity of the embeddings, on the test images.
+
+    `variant` names an entry of VARIANTS; None leaves the network untrained.
+    Kept, because several claims ask for the same run.
+    """
+    train = load(scale.data, "train", limit=scale.limit)
+    test = load(scale.data, "test", limit=200 if scale.name == "smoke" else None)
+    settings: dict[str, Any] = {**VARIANTS[variant or "intact"], "backbone": scale.backbone, "widths": scale.widths}
+    method = build("simclr", seed=seed, **settings)
+    if variant is not None:
+        fit(method, train, scale=scale, seed=seed, steps=max(1, scale.total_steps(len(train)) // SHARE))
+    z = embeddings(method, test)
+    return {
+        "knn": backbone_knn(method.backbone, train, test),
+        "spread": float(directional_spread(z)),
+        "uniformity": float(uniformity(z)),
+    }
+
+
+def pair(column: str, **variants: str | None) -> Any:
+    """A measurement of one column for several variants; the keywords name the numbers."""
+
+    def measure(seed: int, scale: Scale) -> dict[str, float]:
+        return {name: measured(seed, scale, variant)[column] for name, variant in variants.items()}
+
+    return measure
+
+
+register(
+    Claim(
+        id="contrastive.learns",
+        statement="SimCLR learns the pattern without labels: its kNN beats the same backbone untrained.",
+        lesson=LESSON,
+        criterion="kNN trained >= kNN untrained + 0.30",
+        measure=pair("knn", trained="intact", untrained=None),
+        holds=lambda n: n["trained"] >= n["untrained"] + 0.30,
+    )
+)
+register(
+    Claim(
+        id="contrastive.negatives-prevent-collapse",
+        statement="Without negatives, alignment alone makes all embeddings point the same way.",
+        lesson=LESSON,
+        criterion="directional spread with negatives >= 0.5, without them <= 0.1",
+        measure=pair("spread", intact="intact", removed="no negatives"),
+        holds=lambda n: n["intact"] >= 0.5 and n["removed"] <= 0.1,
+    )
+)
+register(
+    Claim(
+        id="contrastive.hot-is-less-uniform",
+        statement="At a large temperature the embeddings cover the sphere less evenly.",
+        lesson=LESSON,
+        criterion="uniformity(tau = 0.2) <= uniformity(tau = 1) - 0.3",
+        measure=pair("uniformity", intact="intact", hot="hot"),
+        holds=lambda n: n["intact"] <= n["hot"] - 0.3,
+    )
+)
+register(
+    Claim(
+        id="contrastive.hot-learns-less",
+        statement="At a large temperature the features say less about the pattern.",
+        lesson=LESSON,
+        criterion="kNN(tau = 1) <= kNN(tau = 0.2) - 0.03",
+        measure=pair("knn", intact="intact", hot="hot"),
+        holds=lambda n: n["hot"] <= n["intact"] - 0.03,
+    )
+)

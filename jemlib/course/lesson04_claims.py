@@ -1,0 +1,136 @@
+"""What lesson 04 claims about VICReg, measured."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from jemlib.course.claims import Claim, register
+from jemlib.data import Images, load
+from jemlib.diagnose import correlation_offdiagonal, rankme
+from jemlib.evaluate import backbone_knn
+from jemlib.experiment import embeddings
+from jemlib.features import evaluating
+from jemlib.methods import Method, build
+from jemlib.scales import Scale
+from jemlib.train import fit
+from jemlib.views import make_views
+
+LESSON = "04_vicreg"
+REMOVALS: dict[str, dict[str, float]] = {
+    "all": {},
+    "no invariance": {"invariance": 0.0},
+    "no variance": {"variance": 0.0},
+    "no covariance": {"covariance": 0.0},
+}
+SHARE = 3  # a run takes a third of the scale's steps
+
+
+@lru_cache(maxsize=32)
+def measured(seed: int, scale: Scale, removal: str | None) -> dict[str, float]:
+    """kNN of the backbone; spread, RankMe, rms correlation and view gap of the embeddings; all on the test images.
+
+    `removal` names an entry of REMOVALS; None leaves the network untrained. Kept, because several claims ask for the
+    same run. The spread is the mean standard deviation of the dimensions, in the units of the embeddings: VICReg has
+    no batch norm at the output that would hide a collapse.
+    """
+    train = load(scale.data, "train", limit=scale.limit)
+    test = load(scale.data, "test", limit=200 if scale.name == "smoke" else None)
+    settings: dict[str, Any] = {**REMOVALS[removal or "all"], "backbone": scale.backbone, "widths": scale.widths}
+    method = build("vicreg", seed=seed, **settings)
+    if removal is not None:
+        fit(method, train, scale=scale, seed=seed, steps=max(1, scale.total_steps(len(train)) // SHARE))
+    z = embeddings(method, test)
+    return {
+        "knn": backbone_knn(method.backbone, train, test),
+        "spread": float(z.std(dim=0).mean()),
+        "rankme": float(rankme(z)),
+        "correlation": float(correlation_offdiagonal(z)),
+        "gap": view_gap(method, test),
+    }
+
+
+def view_gap(method: Method, images: Images) -> float:
+    """Mean squared distance of two views of an image over that of views of two images: 0 is invariant, 1 is not."""
+    pair = make_views(images.pixels[:512], "vicreg", generator=torch.Generator().manual_seed(1))
+    with evaluating(method):
+        device = next(method.parameters()).device
+        z_a, z_b = (method.embed(view.to(device)).float() for view in pair)
+    same, other = ((z_a - z).square().sum(dim=1).mean() for z in (z_b, z_b.roll(1, dims=0)))
+    return float(same / other)
+
+
+def pair(column: str, removal: str) -> Any:
+    """A measurement of one column with all terms, and with one removed."""
+
+    def measure(seed: int, scale: Scale) -> dict[str, float]:
+        return {"all": measured(seed, scale, "all")[column], "removed": measured(seed, scale, removal)[column]}
+
+    return measure
+
+
+register(
+    Claim(
+        id="vicreg.learns",
+        statement="VICReg learns the pattern without labels: its kNN beats the same backbone untrained.",
+        lesson=LESSON,
+        criterion="kNN trained >= kNN untrained + 0.30",
+        measure=lambda seed, scale: {
+            "trained": measured(seed, scale, "all")["knn"],
+            "untrained": measured(seed, scale, None)["knn"],
+        },
+        holds=lambda n: n["trained"] >= n["untrained"] + 0.30,
+    )
+)
+register(
+    Claim(
+        id="vicreg.no-variance-shrinks",
+        statement="Without the variance term the embeddings shrink towards a constant.",
+        lesson=LESSON,
+        criterion="mean standard deviation without the term <= 1/5 of that with it",
+        measure=pair("spread", "no variance"),
+        holds=lambda n: n["removed"] <= 0.2 * n["all"],
+    )
+)
+register(
+    Claim(
+        id="vicreg.no-covariance-copies",
+        statement="Without the covariance term the dimensions repeat each other.",
+        lesson=LESSON,
+        criterion="rms correlation without the term >= 2 x with it",
+        measure=pair("correlation", "no covariance"),
+        holds=lambda n: n["removed"] >= 2 * n["all"],
+    )
+)
+register(
+    Claim(
+        id="vicreg.covariance-keeps-rank",
+        statement="Without the covariance term the embeddings use fewer directions.",
+        lesson=LESSON,
+        criterion="RankMe without the term <= half of RankMe with it",
+        measure=pair("rankme", "no covariance"),
+        holds=lambda n: n["removed"] <= 0.5 * n["all"],
+    )
+)
+register(
+    Claim(
+        id="vicreg.invariance-brings-views-together",
+        statement="Without the invariance term two views of an image lie much further apart.",
+        lesson=LESSON,
+        criterion="distance of two views, relative to two images: without the term >= 2 x with it",
+        measure=pair("gap", "no invariance"),
+        holds=lambda n: n["removed"] >= 2 * n["all"],
+    )
+)
+register(
+    Claim(
+        id="vicreg.invariance-helps-the-features",
+        statement="Without the invariance term the features say less about the pattern.",
+        lesson=LESSON,
+        criterion="kNN without the term <= kNN with it - 0.05",
+        measure=pair("knn", "no invariance"),
+        holds=lambda n: n["removed"] <= n["all"] - 0.05,
+    )
+)

@@ -1,0 +1,111 @@
+"""Lesson 01: its pictures, its widget, and the closed forms that they and the exercises rest on."""
+
+from __future__ import annotations
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+
+from jemlib import losses
+from jemlib.course import lesson01_claims as claims
+from jemlib.course.exercises.contrastive import info_nce_gradient
+from jemlib.course.figures import contrastive as figures
+from jemlib.scales import SCALES
+
+HISTORY = [{"step": s, "loss": 6.2 - s / 200, "alignment": 0.2, "uniformity": -s / 250} for s in range(0, 751, 50)]
+RUNS = {
+    name: {"alignment": i / 4, "uniformity": -i} for i, name in enumerate(("tau = 0.2", "cold, tau = 0.05", "batch"))
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_window() -> None:
+    plt.switch_backend("agg")
+
+
+@pytest.mark.parametrize(
+    ("draw", "axes"),
+    [
+        (lambda: figures.forces(), 2),
+        (lambda: figures.forces(0.02, 64, 5, 0), 2),
+        (lambda: figures.forces(0.02, 3, 90, 180), 2),
+        (lambda: figures.forces(2.0, 64, 90, 90), 2),
+        (lambda: figures.forces(2.0, 3, 5, 180), 2),
+        (lambda: figures.between_bounds(HISTORY, 256, 0.2, title="t"), 3),
+        (lambda: figures.between_bounds(HISTORY[:1], 8, 1.0), 3),
+        (lambda: figures.trade_off(RUNS), 1),
+    ],
+)
+def test_pictures_draw_with_nothing_cut_off(draw, axes) -> None:
+    figure = draw()
+    figure.draw_without_rendering()
+    edge = figure.get_tightbbox()
+    assert min(edge.x0, edge.y0) >= -0.02
+    assert edge.x1 <= figure.get_figwidth() + 0.02
+    assert edge.y1 <= figure.get_figheight() + 0.02
+    assert len(figure.axes) == axes
+    assert plt.get_fignums() == []
+
+
+def test_the_widget_has_a_slider_for_each_number() -> None:
+    names = [child.description for child in figures.forces_widget().children[:-1]]
+    assert names == ["temperature", "batch_size", "nearest", "positive"]
+
+
+@pytest.mark.parametrize("positive", [0.0, 20.0, 180.0])
+@pytest.mark.parametrize("temperature", [0.05, 0.2, 2.0])
+def test_pull_and_push_are_minus_the_gradient_along_the_circle(positive, temperature) -> None:
+    negatives = figures.spread_negatives(6, 30)
+    felt = figures.forces_on_anchor(temperature, negatives, positive)
+    angles = torch.deg2rad(torch.cat([torch.tensor([positive]), negatives]).double())
+    candidates = torch.stack([angles.cos(), angles.sin()], dim=1)
+    place = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    anchor = torch.stack([place.cos(), place.sin()])
+    loss = -(candidates @ anchor / temperature).log_softmax(dim=0)[0]
+    loss.backward()
+    assert felt.loss == pytest.approx(float(loss.detach()), rel=1e-6, abs=1e-12)
+    assert (felt.pull + felt.push) / temperature == pytest.approx(-float(place.grad), rel=1e-6, abs=1e-9)
+
+
+def test_shares_sum_to_one_and_concentrate_on_the_nearest_when_it_is_cold() -> None:
+    negatives = figures.spread_negatives(11, 30)
+    cold, hot = (figures.forces_on_anchor(tau, negatives, 20.0) for tau in (0.02, 100.0))
+    assert float(cold.shares.sum()) == pytest.approx(1)
+    assert cold.angles[0] == -30
+    assert cold.shares[0] > 0.9
+    assert 1 <= cold.effective < 1.5
+    assert hot.effective == pytest.approx(11, rel=1e-3)
+
+
+@pytest.mark.parametrize("number", [2, 5, 63])
+def test_the_nearest_negative_is_where_it_was_put_and_no_other_is_nearer(number) -> None:
+    angles = figures.spread_negatives(number, 15)
+    assert len(angles) == number
+    assert angles.abs().min() == 15
+    assert angles.abs().max() <= 180
+
+
+def test_the_closed_form_gradient_is_that_of_automatic_differentiation() -> None:
+    generator = torch.Generator().manual_seed(0)
+    z_a, z_b = (torch.randn(9, 5, generator=generator, dtype=torch.float64) for _ in range(2))
+    leaf = z_a.clone().requires_grad_()
+    losses.info_nce(leaf, z_b, 0.3).total.backward()
+    torch.testing.assert_close(info_nce_gradient(z_a, z_b, 0.3), leaf.grad, rtol=1e-12, atol=1e-14)
+
+
+def test_the_least_value_in_the_picture_is_nt_xent_of_a_simplex() -> None:
+    simplex = torch.eye(8, dtype=torch.float64) - 1 / 8
+    figure = figures.between_bounds(HISTORY, 8, 0.5)
+    levels = sorted(float(np.asarray(line.get_ydata())[0]) for line in figure.axes[0].get_lines()[1:])
+    assert levels[0] == pytest.approx(float(losses.nt_xent(simplex, simplex, 0.5).total), rel=1e-12)
+    assert levels[1] == pytest.approx(math.log(15))
+
+
+def test_a_run_of_the_claims_is_kept_and_measures_what_they_need() -> None:
+    numbers = claims.measured(0, SCALES["smoke"], None)
+    assert set(numbers) == {"knn", "spread", "uniformity"}
+    assert claims.measured(0, SCALES["smoke"], None) is numbers
+    assert -8 <= numbers["uniformity"] <= 0
