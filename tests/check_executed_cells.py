@@ -1,4 +1,4 @@
-"""Fail when a notebook has code cells that nbval did not execute.
+"""Fail when a notebook has code cells that nbval did not execute; print how long each notebook took.
 
     python tests/check_executed_cells.py junit.xml lessons solutions
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import nbformat
@@ -42,10 +42,20 @@ def missing_cells(report: Path, folders: list[Path]) -> list[str]:
     return lines
 
 
+def seconds(report: Path) -> dict[str, float]:
+    """How long the cells of each notebook took together, by nbval's name of the notebook."""
+    times: dict[str, float] = defaultdict(float)
+    for case in ElementTree.parse(report).iter("testcase"):
+        times[case.get("classname", "")] += float(case.get("time", 0))
+    return times
+
+
 def main(arguments: list[str]) -> int:
     if len(arguments) < 2:
         print(__doc__)
         return 2
+    for name, time in sorted(seconds(Path(arguments[0])).items()):
+        print(f"{time:6.1f} s  {name}")
     lines = missing_cells(Path(arguments[0]), [Path(folder) for folder in arguments[1:]])
     print("\n".join(lines) if lines else "Every code cell was executed.")
     return 1 if lines else 0

@@ -38,7 +38,9 @@ def doctored(run, pattern, text):
 
 def test_a_report_in_which_every_cell_passed_is_accepted(run, capsys):
     assert main([str(run / "junit.xml"), str(run / "lessons")]) == 0
-    assert "Every code cell was executed" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Every code cell was executed" in said
+    assert re.search(r"^ +\d+\.\d s  lessons\.01_tiny\.ipynb$", said, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("kind", ["skipped", "failure", "error"])
