@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 import torch.nn.functional as F
+from pictures import assert_nothing_is_cut_off
 
 from jemlib import evaluate
 from jemlib.course.exercises.start import cosine_matrix, energy, knn_votes, mirror
@@ -45,14 +46,7 @@ EXTREMES = {
     ],
 )
 def test_every_picture_draws_with_nothing_cut_off_and_leaves_no_figure_open(draw) -> None:
-    figure = draw()
-    figure.draw_without_rendering()  # a closed figure's canvas.draw() would do nothing, not even the layout
-    edge = figure.get_tightbbox().padded(-0.02)
-    assert edge.x0 >= -0.05
-    assert edge.y0 >= -0.05
-    assert edge.x1 <= figure.get_figwidth() + 0.05
-    assert edge.y1 <= figure.get_figheight() + 0.05
-    assert plt.get_fignums() == []
+    assert_nothing_is_cut_off(draw())
 
 
 def test_the_widget_starts_without_a_change_and_draws_when_a_slider_moves(monkeypatch) -> None:

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from pictures import assert_nothing_is_cut_off
 
 from jemlib import losses
 from jemlib.course import lesson01_claims as claims
@@ -41,13 +42,8 @@ def _no_window() -> None:
 )
 def test_pictures_draw_with_nothing_cut_off(draw, axes) -> None:
     figure = draw()
-    figure.draw_without_rendering()
-    edge = figure.get_tightbbox()
-    assert min(edge.x0, edge.y0) >= -0.02
-    assert edge.x1 <= figure.get_figwidth() + 0.02
-    assert edge.y1 <= figure.get_figheight() + 0.02
+    assert_nothing_is_cut_off(figure)
     assert len(figure.axes) == axes
-    assert plt.get_fignums() == []
 
 
 def test_the_widget_has_a_slider_for_each_number() -> None:

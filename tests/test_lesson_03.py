@@ -7,6 +7,7 @@ import math
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from pictures import assert_nothing_is_cut_off
 
 from jemlib.course import lesson03_claims
 from jemlib.course.figures import bottleneck as figures
@@ -30,14 +31,7 @@ def _no_window() -> None:
     ],
 )
 def test_every_picture_draws_with_nothing_cut_off_and_leaves_no_figure_open(draw) -> None:
-    figure = draw()
-    figure.draw_without_rendering()  # a closed figure has a canvas that draws nothing, and no layout
-    edge = figure.get_tightbbox().padded(-0.02)
-    assert edge.x0 >= -0.05
-    assert edge.x1 <= figure.get_figwidth() + 0.05
-    assert edge.y0 >= -0.05
-    assert edge.y1 <= figure.get_figheight() + 0.05
-    assert plt.get_fignums() == []
+    assert_nothing_is_cut_off(draw())
 
 
 def test_the_widget_has_a_slider_for_beta_and_one_for_confusion() -> None:

@@ -6,6 +6,7 @@ import ipywidgets
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from pictures import assert_nothing_is_cut_off
 
 from jemlib.collapse import scale_coefficient
 from jemlib.course import examine
@@ -31,13 +32,7 @@ def _no_window() -> None:
     ],
 )
 def test_every_picture_draws_with_nothing_cut_off_and_leaves_no_figure_open(draw) -> None:
-    figure = draw()
-    figure.canvas.draw()
-    box = figure.get_tightbbox()
-    assert min(box.x0, box.y0) >= -0.12  # the box of an axis reaches a little below its label
-    assert box.x1 <= figure.get_figwidth() + 0.05
-    assert box.y1 <= figure.get_figheight() + 0.05
-    assert plt.get_fignums() == []
+    assert_nothing_is_cut_off(draw())
 
 
 @pytest.mark.parametrize("name", cloud.CLOUDS)

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from pictures import assert_nothing_is_cut_off
 
 from jemlib.course import claims
 from jemlib.course.exercises.collapse import info_nce_bend, name_collapse
@@ -50,13 +51,7 @@ def _flow():
     ],
 )
 def test_every_picture_draws_with_nothing_cut_off_and_leaves_no_figure_open(draw) -> None:
-    figure = draw()
-    figure.draw_without_rendering()
-    edge = figure.get_tightbbox()
-    assert min(edge.x0, edge.y0) >= -0.05
-    assert edge.x1 <= figure.get_figwidth() + 0.05
-    assert edge.y1 <= figure.get_figheight() + 0.05
-    assert plt.get_fignums() == []
+    assert_nothing_is_cut_off(draw())
 
 
 def test_the_widget_has_a_slider_for_each_number() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import matplotlib.pyplot as plt
 import pytest
 import torch
 from matplotlib.figure import Figure
+from pictures import assert_nothing_is_cut_off
 
 from jemlib.course import claims
 from jemlib.course import lesson06_claims as lesson
@@ -48,13 +48,7 @@ USED, ONE = torch.arange(1, 65), torch.eye(64)[0] * 2000
     ],
 )
 def test_every_picture_draws_with_nothing_cut_off_and_leaves_no_figure_open(draw: Callable[[], Figure]) -> None:
-    figure = draw()
-    figure.draw_without_rendering()
-    edge = figure.get_tightbbox()
-    assert min(edge.x0, edge.y0) >= -0.02
-    assert edge.x1 <= figure.get_figwidth() + 0.02
-    assert edge.y1 <= figure.get_figheight() + 0.02
-    assert plt.get_fignums() == []
+    assert_nothing_is_cut_off(draw())
 
 
 def test_the_widget_has_a_slider_for_each_number() -> None:

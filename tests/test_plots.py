@@ -5,6 +5,7 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from pictures import assert_nothing_is_cut_off
 
 from jemlib import plots, widgets
 from jemlib.course.figures import barlow_twins as figures
@@ -42,13 +43,7 @@ def _no_window(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_picture_draws_with_nothing_cut_off_and_leaves_no_figure_open(draw) -> None:
     before = plt.rcParams["font.size"]
     figure = draw()
-    figure.draw_without_rendering()
-    edge = figure.get_tightbbox().padded(-0.02)
-    assert edge.x0 >= -0.05
-    assert edge.x1 <= figure.get_figwidth() + 0.05
-    assert edge.y0 >= -0.05
-    assert edge.y1 <= figure.get_figheight() + 0.05
-    assert plt.get_fignums() == []
+    assert_nothing_is_cut_off(figure)
     assert plt.rcParams["font.size"] == before
 
 
@@ -108,13 +103,8 @@ FEW = {1: (0.3, 0.05), 10: (0.6, 0.02), 100: (0.8, 0.0)}
 )
 def test_pictures_of_probes_draw_with_nothing_cut_off(draw, axes) -> None:
     figure = draw()
-    figure.draw_without_rendering()  # lays it out; the canvas of a closed figure may be one that draws nothing
-    edge = figure.get_tightbbox()
-    assert min(edge.x0, edge.y0) >= -0.02
-    assert edge.x1 <= figure.get_figwidth() + 0.02
-    assert edge.y1 <= figure.get_figheight() + 0.02
+    assert_nothing_is_cut_off(figure)
     assert len(figure.axes) == axes
-    assert plt.get_fignums() == []
 
 
 def test_neighbours_of_another_class_are_framed_crossed_and_named_and_no_others() -> None:
