@@ -8,13 +8,12 @@ from functools import lru_cache
 import torch
 
 from jemlib.course.claims import Claim, register
-from jemlib.data import Images, load
+from jemlib.course.runs import splits, steps, trained
 from jemlib.evaluate import backbone_knn, train_supervised
-from jemlib.methods import build
 from jemlib.nets import build_backbone
 from jemlib.recipes import PRESETS, Recipe
 from jemlib.scales import Scale, adjusted_scale
-from jemlib.train import default_device, fit
+from jemlib.train import default_device
 
 LESSON = "00_start_here"
 FULL = PRESETS["vicreg"][0]
@@ -27,21 +26,11 @@ RECIPES: dict[str, Recipe] = {
 SHARE = 3  # every run takes a third of the scale's steps
 
 
-@lru_cache(maxsize=2)
-def splits(scale: Scale) -> tuple[Images, Images]:
-    """The images to train on, and those to score on."""
-    limit = 200 if scale.name == "smoke" else None
-    return load(scale.data, "train", limit=scale.limit), load(scale.data, "test", limit=limit)
-
-
 @lru_cache(maxsize=32)
 def knn_after(seed: int, scale: Scale, recipe: str | None) -> float:
     """kNN of SimCLR's backbone after a third of the steps, its views drawn by an entry of RECIPES; None: untrained."""
     train, test = splits(scale)
-    views = RECIPES[recipe or "full"]
-    method = build("simclr", seed=seed, backbone=scale.backbone, widths=scale.widths, views=views)
-    if recipe is not None:
-        fit(method, train, scale=scale, seed=seed, steps=short(scale))
+    method = trained("simclr", seed, scale, None if recipe is None else SHARE, views=RECIPES[recipe or "full"])
     return backbone_knn(method.backbone, train, test)
 
 
@@ -52,13 +41,8 @@ def knn_supervised(seed: int, scale: Scale) -> float:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         backbone = build_backbone(scale.backbone).to(default_device())
-    train_supervised(backbone, train, adjusted_scale(scale, steps=short(scale)), seed)
+    train_supervised(backbone, train, adjusted_scale(scale, steps=steps(scale, SHARE)), seed)
     return backbone_knn(backbone, train, test)
-
-
-def short(scale: Scale) -> int:
-    """The steps of one run."""
-    return max(1, scale.total_steps(len(splits(scale)[0])) // SHARE)
 
 
 register(

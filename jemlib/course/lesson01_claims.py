@@ -6,13 +6,11 @@ from functools import lru_cache
 from typing import Any
 
 from jemlib.course.claims import Claim, register
-from jemlib.data import load
+from jemlib.course.runs import splits, trained
 from jemlib.diagnose import directional_spread, uniformity
 from jemlib.evaluate import backbone_knn
 from jemlib.experiment import embeddings
-from jemlib.methods import build
 from jemlib.scales import Scale
-from jemlib.train import fit
 
 LESSON = "01_contrastive"
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -30,12 +28,8 @@ def measured(seed: int, scale: Scale, variant: str | None) -> dict[str, float]:
     `variant` names an entry of VARIANTS; None leaves the network untrained.
     Kept, because several claims ask for the same run.
     """
-    train = load(scale.data, "train", limit=scale.limit)
-    test = load(scale.data, "test", limit=200 if scale.name == "smoke" else None)
-    settings: dict[str, Any] = {**VARIANTS[variant or "intact"], "backbone": scale.backbone, "widths": scale.widths}
-    method = build("simclr", seed=seed, **settings)
-    if variant is not None:
-        fit(method, train, scale=scale, seed=seed, steps=max(1, scale.total_steps(len(train)) // SHARE))
+    train, test = splits(scale)
+    method = trained("simclr", seed, scale, None if variant is None else SHARE, **VARIANTS[variant or "intact"])
     z = embeddings(method, test)
     return {
         "knn": backbone_knn(method.backbone, train, test),

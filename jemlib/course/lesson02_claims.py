@@ -6,13 +6,11 @@ from functools import lru_cache
 from typing import Any
 
 from jemlib.course.claims import Claim, register
-from jemlib.data import load
+from jemlib.course.runs import splits, trained
 from jemlib.diagnose import correlation_offdiagonal, rankme
 from jemlib.evaluate import backbone_knn
 from jemlib.experiment import embeddings
-from jemlib.methods import build
 from jemlib.scales import Scale
-from jemlib.train import fit
 
 LESSON = "02_barlow_twins"
 REMOVALS: dict[str, dict[str, float]] = {
@@ -29,12 +27,8 @@ def measured(seed: int, scale: Scale, removal: str | None, share: int) -> dict[s
     `removal` names an entry of REMOVALS; None leaves the network untrained. The run takes a `share`-th of the steps.
     Kept, because several claims ask for the same run.
     """
-    train = load(scale.data, "train", limit=scale.limit)
-    test = load(scale.data, "test", limit=200 if scale.name == "smoke" else None)
-    settings: dict[str, Any] = {**REMOVALS[removal or "both"], "backbone": scale.backbone, "widths": scale.widths}
-    method = build("barlow_twins", seed=seed, **settings)
-    if removal is not None:
-        fit(method, train, scale=scale, seed=seed, steps=max(1, scale.total_steps(len(train)) // share))
+    train, test = splits(scale)
+    method = trained("barlow_twins", seed, scale, None if removal is None else share, **REMOVALS[removal or "both"])
     z = embeddings(method, test)
     return {
         "knn": backbone_knn(method.backbone, train, test),

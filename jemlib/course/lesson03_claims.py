@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 import torch
 
 from jemlib.course.claims import Claim, register
-from jemlib.data import Images, load
+from jemlib.course.runs import splits, trained
+from jemlib.data import Images
 from jemlib.diagnose import rankme
 from jemlib.experiment import embeddings
 from jemlib.features import evaluating
 from jemlib.losses import cross_correlation
-from jemlib.methods import Method, build
+from jemlib.methods import Method
 from jemlib.probes import factor_probe
 from jemlib.scales import Scale
-from jemlib.train import fit
 from jemlib.views import make_views
 
 LESSON = "03_information_bottleneck"
@@ -44,12 +43,9 @@ def measured(seed: int, scale: Scale, lambd: float | None, share: int = 3) -> di
     `agreement` is that of two views, `rankme` the directions in use, and each factor of the motifs has the score of
     its linear probe. None for lambda leaves the network untrained. Kept, because several claims ask for the same run.
     """
-    train = load(scale.data, "train", limit=scale.limit)
-    test = load(scale.data, "test", limit=200 if scale.name == "smoke" else None)
-    settings: dict[str, Any] = {"backbone": scale.backbone, "widths": scale.widths}
-    method = build("barlow_twins", seed=seed, lambd=DEFAULT if lambd is None else lambd, **settings)
-    if lambd is not None:
-        fit(method, train, scale=scale, seed=seed, steps=max(1, scale.total_steps(len(train)) // share))
+    train, test = splits(scale)
+    settings = {} if lambd in (None, DEFAULT) else {"lambd": lambd}
+    method = trained("barlow_twins", seed, scale, None if lambd is None else share, **settings)
     probed = train.subset(slice(0, PROBED))
     z = embeddings(method, test)
     scores = factor_probe(embeddings(method, probed), probed.factors or {}, z, test.factors or {})

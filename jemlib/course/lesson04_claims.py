@@ -8,14 +8,14 @@ from typing import Any
 import torch
 
 from jemlib.course.claims import Claim, register
-from jemlib.data import Images, load
+from jemlib.course.runs import splits, trained
+from jemlib.data import Images
 from jemlib.diagnose import correlation_offdiagonal, rankme
 from jemlib.evaluate import backbone_knn
 from jemlib.experiment import embeddings
 from jemlib.features import evaluating
-from jemlib.methods import Method, build
+from jemlib.methods import Method
 from jemlib.scales import Scale
-from jemlib.train import fit
 from jemlib.views import make_views
 
 LESSON = "04_vicreg"
@@ -36,12 +36,8 @@ def measured(seed: int, scale: Scale, removal: str | None) -> dict[str, float]:
     same run. The spread is the mean standard deviation of the dimensions, in the units of the embeddings: VICReg has
     no batch norm at the output that would hide a collapse.
     """
-    train = load(scale.data, "train", limit=scale.limit)
-    test = load(scale.data, "test", limit=200 if scale.name == "smoke" else None)
-    settings: dict[str, Any] = {**REMOVALS[removal or "all"], "backbone": scale.backbone, "widths": scale.widths}
-    method = build("vicreg", seed=seed, **settings)
-    if removal is not None:
-        fit(method, train, scale=scale, seed=seed, steps=max(1, scale.total_steps(len(train)) // SHARE))
+    train, test = splits(scale)
+    method = trained("vicreg", seed, scale, None if removal is None else SHARE, **REMOVALS[removal or "all"])
     z = embeddings(method, test)
     return {
         "knn": backbone_knn(method.backbone, train, test),

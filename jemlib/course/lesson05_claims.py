@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from jemlib.course.claims import Claim, register
-from jemlib.data import load
+from jemlib.course.runs import splits
 from jemlib.diagnose import directional_spread, participation_ratio, rankme
 from jemlib.dynamics import linear_contrastive_dynamics
 from jemlib.experiment import embeddings
@@ -35,8 +35,7 @@ def started(seed: int, scale: Scale, name: str, noise: float | None) -> dict[str
 
     Without the batch norm behind the projector, which would hide the constant. Kept, because claims share runs.
     """
-    train = load(scale.data, "train", limit=scale.limit)
-    test = load(scale.data, "test", limit=200 if scale.name == "smoke" else None)
+    train, test = splits(scale)
     settings = {**SETTINGS[name], "backbone": scale.backbone, "widths": scale.widths, "normalize_output": False}
     method = build(name, seed=seed, **settings)
     if noise is not None:

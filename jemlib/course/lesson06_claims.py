@@ -12,7 +12,8 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from jemlib.course.claims import Claim, register
-from jemlib.data import Images, load
+from jemlib.course.runs import splits
+from jemlib.data import Images
 from jemlib.diagnose import assignment_entropy, directional_spread
 from jemlib.evaluate import backbone_knn
 from jemlib.experiment import embeddings, settings_at
@@ -85,20 +86,13 @@ def effective_number(assignments: Tensor, count: int) -> float:
     return float(assignment_entropy(shares).usage.exp())
 
 
-@lru_cache(maxsize=4)
-def _images(scale: Scale) -> tuple[Images, Images]:
-    return load(scale.data, "train", limit=scale.limit), load(
-        scale.data, "test", limit=200 if scale.name == "smoke" else None
-    )
-
-
 @lru_cache(maxsize=32)
 def measured(seed: int, scale: Scale, removal: str | None) -> dict[str, float]:
     """One run, trained on all steps (`removal` ""), on a third of them ("with Sinkhorn", ...), or not (None).
 
     Kept, because several claims ask for the same run.
     """
-    train, test = _images(scale)
+    train, test = splits(scale)
     settings = settings_at("swav", scale) | REMOVALS.get(removal or "", {})
     method = build("swav", seed=seed, prototypes=PROTOTYPES, **settings)
     steps = scale.total_steps(len(train))

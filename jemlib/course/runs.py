@@ -1,0 +1,40 @@
+"""Training runs that claims measure: each is done once, however many claims ask for it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from jemlib.data import Images, load
+from jemlib.methods import Method, build
+from jemlib.scales import Scale
+from jemlib.train import fit
+
+
+@lru_cache(maxsize=4)
+def splits(scale: Scale) -> tuple[Images, Images]:
+    """The images to train on, and those to score on; few of the latter at scale smoke."""
+    limit = 200 if scale.name == "smoke" else None
+    return load(scale.data, "train", limit=scale.limit), load(scale.data, "test", limit=limit)
+
+
+def steps(scale: Scale, share: int) -> int:
+    """A `share`-th of the steps of a scale."""
+    return max(1, scale.total_steps(len(splits(scale)[0])) // share)
+
+
+@lru_cache(maxsize=32)
+def trained(name: str, seed: int, scale: Scale, share: int | None, **settings: Any) -> Method:
+    """A method after a `share`-th of the scale's steps; None leaves it untrained. It is shared: do not change it.
+
+    Args:
+        name: one of `jemlib.methods.METHODS`.
+        seed: of the weights, the order of the images and the views.
+        scale: gives data, backbone, widths and schedule.
+        share: 1 for all steps, 3 for a third.
+        settings: of the method; values that can be hashed.
+    """
+    method = build(name, seed=seed, backbone=scale.backbone, widths=scale.widths, **settings)
+    if share is not None:
+        fit(method, splits(scale)[0], scale=scale, seed=seed, steps=steps(scale, share))
+    return method
