@@ -169,6 +169,14 @@ def test_a_change_in_code_executes(copied, monkeypatch):
     assert executed == [SOLVED.name]
 
 
+def test_a_backend_of_the_shell_does_not_leave_the_pictures_out(root, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    drawing = "\n# %%\nfrom jemlib import plots\n\nplots.matrices([torch.eye(2)], ['identity'])\n"
+    write(root, source() + drawing)
+    build(root=root)
+    assert "image/png" in read(root, SOLVED).cells[-1].outputs[0].data
+
+
 # --- check=True -------------------------------------------------------------------------------------------------
 
 

@@ -489,7 +489,9 @@ def _execute(notebook: Any, path: Path, root: Path) -> None:
     )
     try:
         # CI keeps progress bars quiet: they are dropped anyway, and their many messages have hung a long run.
-        kept = {name: value for name, value in os.environ.items() if name != "NBGRADER_EXECUTION"}
+        # Another backend than the notebook's own would leave every picture out.
+        dropped = ("NBGRADER_EXECUTION", "MPLBACKEND")
+        kept = {name: value for name, value in os.environ.items() if name not in dropped}
         client.execute(env={**kept, "CI": "true"})
     except (CellExecutionError, CellTimeoutError) as error:
         raise RuntimeError(f"{path.relative_to(root)} does not run: {error}") from None
