@@ -680,7 +680,7 @@ plots.curves(history)
 
 # %% [markdown]
 # Read the three terms together. The network starts with a small cloud: variance high, the other two low. The variance
-# force opens the cloud; covariance, which grows with the fourth power of the size, comes up and has to be worked down.
+# force opens the cloud. Covariance, which grows with the fourth power of the size, comes up as it opens, and pushes back.
 
 # %% [markdown]
 # ### What was learned, and the control
