@@ -7,7 +7,6 @@ method. The standard work is scikit-learn's and SciPy's; here are the convention
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,8 +15,7 @@ import torch
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from sklearn.decomposition import PCA
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.linear_model import RidgeCV
 from sklearn.manifold import TSNE
 from sklearn.metrics import normalized_mutual_info_score, r2_score
 from sklearn.metrics.cluster import contingency_matrix
@@ -27,7 +25,7 @@ from torch import Tensor, nn
 
 from jemlib import validate
 from jemlib.data import Images
-from jemlib.evaluate import linear_probe
+from jemlib.evaluate import fit_logistic, linear_probe
 from jemlib.features import evaluating, features
 from jemlib.methods import Method
 
@@ -264,16 +262,10 @@ def few_label_accuracy(
         members = [order[y_train[order] == c] for c in classes]
         for n, found in accuracies.items():
             index = np.concatenate([of_class[:n] for of_class in members])
-            predicted = _logistic(x_train[index], y_train[index]).predict(x_test)
+            predicted = fit_logistic(x_train[index], y_train[index], 1.0, 200).predict(x_test)
             found.append(float(np.mean(predicted == y_test)))
     spread = 1 if draws > 1 else 0
     return {n: (float(np.mean(found)), float(np.std(found, ddof=spread))) for n, found in accuracies.items()}
-
-
-def _logistic(x: np.ndarray, y: np.ndarray) -> LogisticRegression:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return LogisticRegression(max_iter=200).fit(x, y)
 
 
 # --- clusters ---------------------------------------------------------------------------------------------------
