@@ -15,7 +15,7 @@ import torch
 from jemlib import losses
 from jemlib.course import check, examine, hint, solution
 from jemlib.course import exercise as exercise_module
-from jemlib.course.agreement import Wrong
+from jemlib.course.agreement import Agreement, Wrong
 from jemlib.course.exercise import REGISTRY, Exercise, register, repository_root, solution_text
 
 EXERCISES = list(REGISTRY.values())
@@ -404,12 +404,11 @@ def test_an_impossible_exercise_is_refused(change):
 
 
 def test_a_check_that_fails_itself_gives_a_verdict_and_no_traceback():
-    def broken(f):
+    def broken():
         raise ZeroDivisionError("in the check")
 
-    exercise = Exercise(
-        "f", "99_test", "99.1", "t", 1, 1, 1, 1, abs, broken, ("a",), {"w": Wrong(abs, "x")}, {"r": abs}
-    )
+    check = Agreement(abs, broken, {"w": Wrong(abs, "x")})
+    exercise = Exercise("f", "99_test", "99.1", "t", 1, 1, 1, 1, check, ("a",), {"r": abs})
     verdict = exercise_module._examine(exercise, lambda z: z, "")
     assert verdict.state == "incorrect"
     assert "ZeroDivisionError" in verdict.message

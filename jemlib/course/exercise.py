@@ -10,14 +10,14 @@ import functools
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from jemlib import validate
-from jemlib.course.agreement import Function, Mistake, NotAttempted, Wrong, explain, innermost
+from jemlib.course.agreement import Agreement, Function, Mistake, NotAttempted, Wrong, explain, innermost
 
 CORRECT, INCORRECT, NOT_ATTEMPTED = "correct", "incorrect", "not attempted"
 
@@ -43,10 +43,9 @@ class Exercise:
         importance: 1 to 5.
         minutes: how long it takes.
         points: what it is worth when graded.
-        reference: the jemlib function that it derives; takes the place of a missing or wrong answer.
-        check: given the learner's function, raises `Mistake` when it is wrong and `NotAttempted` when it is open.
+        check: given the learner's function, raises `Mistake` when it is wrong and `NotAttempted` when it is open. It
+            holds the reference and the named wrong answers.
         hints: given one at a time.
-        wrong: wrong answers by name, each with the phrase that its message must contain.
         right: other right ways of writing it, by name.
     """
 
@@ -58,10 +57,8 @@ class Exercise:
     importance: int
     minutes: int
     points: int
-    reference: Function
-    check: Callable[[Function], None]
+    check: Agreement
     hints: tuple[str, ...]
-    wrong: Mapping[str, Wrong]
     right: Mapping[str, Function]
 
     def __post_init__(self) -> None:
@@ -73,6 +70,16 @@ class Exercise:
             raise ValueError(f"difficulty and importance of exercise {self.name} must be at most 5.")
         if not self.hints:
             raise ValueError(f"exercise {self.name} needs hints.")
+
+    @property
+    def reference(self) -> Function:
+        """The jemlib function that it derives; takes the place of a missing or wrong answer."""
+        return self.check.reference
+
+    @property
+    def wrong(self) -> Mapping[str, Wrong]:
+        """Wrong answers by name, each with the phrase that its message must contain."""
+        return self.check.wrong
 
     @property
     def header(self) -> str:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from jemlib.course.claims import Claim, register
-from jemlib.course.runs import splits, trained
+from jemlib.course.runs import columns, splits, trained
 from jemlib.diagnose import directional_spread, uniformity
 from jemlib.evaluate import backbone_knn
 from jemlib.experiment import embeddings
@@ -38,22 +38,13 @@ def measured(seed: int, scale: Scale, variant: str | None) -> dict[str, float]:
     }
 
 
-def pair(column: str, **variants: str | None) -> Any:
-    """A measurement of one column for several variants; the keywords name the numbers."""
-
-    def measure(seed: int, scale: Scale) -> dict[str, float]:
-        return {name: measured(seed, scale, variant)[column] for name, variant in variants.items()}
-
-    return measure
-
-
 register(
     Claim(
         id="contrastive.learns",
         statement="SimCLR learns the pattern without labels: its kNN beats the same backbone untrained.",
         lesson=LESSON,
         criterion="kNN trained >= kNN untrained + 0.30",
-        measure=pair("knn", trained="intact", untrained=None),
+        measure=columns(measured, trained=("knn", "intact"), untrained=("knn", None)),
         holds=lambda n: n["trained"] >= n["untrained"] + 0.30,
     )
 )
@@ -63,7 +54,7 @@ register(
         statement="Without negatives, alignment alone makes all embeddings point the same way.",
         lesson=LESSON,
         criterion="directional spread with negatives >= 0.5, without them <= 0.1",
-        measure=pair("spread", intact="intact", removed="no negatives"),
+        measure=columns(measured, intact=("spread", "intact"), removed=("spread", "no negatives")),
         holds=lambda n: n["intact"] >= 0.5 and n["removed"] <= 0.1,
     )
 )
@@ -73,7 +64,7 @@ register(
         statement="At a large temperature the embeddings cover the sphere less evenly.",
         lesson=LESSON,
         criterion="uniformity(tau = 0.2) <= uniformity(tau = 1) - 0.3",
-        measure=pair("uniformity", intact="intact", hot="hot"),
+        measure=columns(measured, intact=("uniformity", "intact"), hot=("uniformity", "hot")),
         holds=lambda n: n["intact"] <= n["hot"] - 0.3,
     )
 )
@@ -83,7 +74,7 @@ register(
         statement="At a large temperature the features say less about the pattern.",
         lesson=LESSON,
         criterion="kNN(tau = 1) <= kNN(tau = 0.2) - 0.03",
-        measure=pair("knn", intact="intact", hot="hot"),
+        measure=columns(measured, intact=("knn", "intact"), hot=("knn", "hot")),
         holds=lambda n: n["hot"] <= n["intact"] - 0.03,
     )
 )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 from jemlib.course.claims import Claim, register
-from jemlib.course.runs import splits, trained
+from jemlib.course.runs import columns, splits, trained
 from jemlib.diagnose import correlation_offdiagonal, rankme
 from jemlib.evaluate import backbone_knn
 from jemlib.experiment import embeddings
@@ -21,7 +20,7 @@ REMOVALS: dict[str, dict[str, float]] = {
 
 
 @lru_cache(maxsize=32)
-def measured(seed: int, scale: Scale, removal: str | None, share: int) -> dict[str, float]:
+def measured(seed: int, scale: Scale, removal: str | None, share: int = 3) -> dict[str, float]:
     """kNN of the backbone, RankMe and rms correlation of the embeddings, on the test images.
 
     `removal` names an entry of REMOVALS; None leaves the network untrained. The run takes a `share`-th of the steps.
@@ -35,18 +34,6 @@ def measured(seed: int, scale: Scale, removal: str | None, share: int) -> dict[s
         "rankme": float(rankme(z)),
         "correlation": float(correlation_offdiagonal(z)),
     }
-
-
-def pair(column: str, removal: str) -> Any:
-    """A measurement of one column with both terms, and with one removed, at a third of the steps."""
-
-    def measure(seed: int, scale: Scale) -> dict[str, float]:
-        return {
-            "both": measured(seed, scale, "both", 3)[column],
-            "removed": measured(seed, scale, removal, 3)[column],
-        }
-
-    return measure
 
 
 register(
@@ -68,7 +55,7 @@ register(
         statement="Without the redundancy term the dimensions repeat each other.",
         lesson=LESSON,
         criterion="rms correlation without the term >= 2 x with it",
-        measure=pair("correlation", "no redundancy"),
+        measure=columns(measured, both=("correlation", "both"), removed=("correlation", "no redundancy")),
         holds=lambda n: n["removed"] >= 2 * n["both"],
     )
 )
@@ -78,7 +65,7 @@ register(
         statement="Without the redundancy term the embeddings use fewer directions.",
         lesson=LESSON,
         criterion="RankMe without the term <= half of RankMe with it",
-        measure=pair("rankme", "no redundancy"),
+        measure=columns(measured, both=("rankme", "both"), removed=("rankme", "no redundancy")),
         holds=lambda n: n["removed"] <= 0.5 * n["both"],
     )
 )
@@ -88,7 +75,7 @@ register(
         statement="Without the invariance term the features say much less about the pattern.",
         lesson=LESSON,
         criterion="kNN without the term <= kNN with it - 0.20",
-        measure=pair("knn", "no invariance"),
+        measure=columns(measured, both=("knn", "both"), removed=("knn", "no invariance")),
         holds=lambda n: n["removed"] <= n["both"] - 0.20,
     )
 )

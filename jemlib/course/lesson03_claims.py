@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 
 import torch
 
 from jemlib.course.claims import Claim, register
-from jemlib.course.runs import splits, trained
+from jemlib.course.runs import columns, splits, trained
 from jemlib.data import Images
 from jemlib.diagnose import rankme
 from jemlib.experiment import embeddings
@@ -52,22 +51,13 @@ def measured(seed: int, scale: Scale, lambd: float | None, share: int = 3) -> di
     return {"agreement": agreement_of_views(method, test), "rankme": float(rankme(z)), **scores}
 
 
-def columns(**wanted: tuple[str, float | None]) -> Callable[[int, Scale], dict[str, float]]:
-    """A measurement: for each name a column of `measured` and the lambda of the run."""
-
-    def measure(seed: int, scale: Scale) -> dict[str, float]:
-        return {name: measured(seed, scale, lambd)[column] for name, (column, lambd) in wanted.items()}
-
-    return measure
-
-
 register(
     Claim(
         id="bottleneck.lambda-pays-for-entropy",
         statement="Without the proxy of the entropy (lambda = 0) the embeddings keep almost one direction.",
         lesson=LESSON,
         criterion="RankMe at lambda = 0.01 >= 4 x RankMe at lambda = 0",
-        measure=columns(zero=("rankme", 0.0), default=("rankme", DEFAULT)),
+        measure=columns(measured, zero=("rankme", 0.0), default=("rankme", DEFAULT)),
         holds=lambda n: n["default"] >= 4 * n["zero"],
     )
 )
@@ -77,7 +67,7 @@ register(
         statement="Ten times the weight on the proxy of the entropy costs agreement between the views.",
         lesson=LESSON,
         criterion="mean C_ii at lambda = 0.1 <= mean C_ii at lambda = 0.01 - 0.05",
-        measure=columns(default=("agreement", DEFAULT), large=("agreement", LARGE)),
+        measure=columns(measured, default=("agreement", DEFAULT), large=("agreement", LARGE)),
         holds=lambda n: n["large"] <= n["default"] - 0.05,
     )
 )
@@ -87,7 +77,7 @@ register(
         statement="With the entropy's proxy the pattern can be read off the embeddings; without it hardly.",
         lesson=LESSON,
         criterion="probe of the pattern at lambda = 0.01 >= at lambda = 0, plus 0.20",
-        measure=columns(zero=("pattern", 0.0), default=("pattern", DEFAULT)),
+        measure=columns(measured, zero=("pattern", 0.0), default=("pattern", DEFAULT)),
         holds=lambda n: n["default"] >= n["zero"] + 0.20,
     )
 )
@@ -98,6 +88,7 @@ register(
         lesson=LESSON,
         criterion="against the untrained network: pattern up by >= 0.10 and brightness down by >= 0.10",
         measure=columns(
+            measured,
             pattern=("pattern", DEFAULT),
             pattern_untrained=("pattern", None),
             brightness=("brightness", DEFAULT),

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import torch
 
 from jemlib.course.claims import Claim, register
-from jemlib.course.runs import splits, trained
+from jemlib.course.runs import columns, splits, trained
 from jemlib.data import Images
 from jemlib.diagnose import correlation_offdiagonal, rankme
 from jemlib.evaluate import backbone_knn
@@ -58,25 +57,13 @@ def view_gap(method: Method, images: Images) -> float:
     return float(same / other)
 
 
-def pair(column: str, removal: str) -> Any:
-    """A measurement of one column with all terms, and with one removed."""
-
-    def measure(seed: int, scale: Scale) -> dict[str, float]:
-        return {"all": measured(seed, scale, "all")[column], "removed": measured(seed, scale, removal)[column]}
-
-    return measure
-
-
 register(
     Claim(
         id="vicreg.learns",
         statement="VICReg learns the pattern without labels: its kNN beats the same backbone untrained.",
         lesson=LESSON,
         criterion="kNN trained >= kNN untrained + 0.30",
-        measure=lambda seed, scale: {
-            "trained": measured(seed, scale, "all")["knn"],
-            "untrained": measured(seed, scale, None)["knn"],
-        },
+        measure=columns(measured, trained=("knn", "all"), untrained=("knn", None)),
         holds=lambda n: n["trained"] >= n["untrained"] + 0.30,
     )
 )
@@ -86,7 +73,7 @@ register(
         statement="Without the variance term the embeddings shrink towards a constant.",
         lesson=LESSON,
         criterion="mean standard deviation without the term <= 1/5 of that with it",
-        measure=pair("spread", "no variance"),
+        measure=columns(measured, all=("spread", "all"), removed=("spread", "no variance")),
         holds=lambda n: n["removed"] <= 0.2 * n["all"],
     )
 )
@@ -96,7 +83,7 @@ register(
         statement="Without the covariance term the dimensions repeat each other.",
         lesson=LESSON,
         criterion="rms correlation without the term >= 2 x with it",
-        measure=pair("correlation", "no covariance"),
+        measure=columns(measured, all=("correlation", "all"), removed=("correlation", "no covariance")),
         holds=lambda n: n["removed"] >= 2 * n["all"],
     )
 )
@@ -106,7 +93,7 @@ register(
         statement="Without the covariance term the embeddings use fewer directions.",
         lesson=LESSON,
         criterion="RankMe without the term <= half of RankMe with it",
-        measure=pair("rankme", "no covariance"),
+        measure=columns(measured, all=("rankme", "all"), removed=("rankme", "no covariance")),
         holds=lambda n: n["removed"] <= 0.5 * n["all"],
     )
 )
@@ -116,7 +103,7 @@ register(
         statement="Without the invariance term two views of an image lie much further apart.",
         lesson=LESSON,
         criterion="distance of two views, relative to two images: without the term >= 2 x with it",
-        measure=pair("gap", "no invariance"),
+        measure=columns(measured, all=("gap", "all"), removed=("gap", "no invariance")),
         holds=lambda n: n["removed"] >= 2 * n["all"],
     )
 )
@@ -126,7 +113,7 @@ register(
         statement="Without the invariance term the features say less about the pattern.",
         lesson=LESSON,
         criterion="kNN without the term <= kNN with it - 0.05",
-        measure=pair("knn", "no invariance"),
+        measure=columns(measured, all=("knn", "all"), removed=("knn", "no invariance")),
         holds=lambda n: n["removed"] <= n["all"] - 0.05,
     )
 )

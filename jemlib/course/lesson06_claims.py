@@ -12,7 +12,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from jemlib.course.claims import Claim, register
-from jemlib.course.runs import splits
+from jemlib.course.runs import columns, splits
 from jemlib.data import Images
 from jemlib.diagnose import assignment_entropy, directional_spread
 from jemlib.evaluate import backbone_knn
@@ -127,10 +127,7 @@ register(
         statement="SwAV learns the pattern without labels: its kNN beats the same backbone untrained.",
         lesson=LESSON,
         criterion="kNN trained >= kNN untrained + 0.30",
-        measure=lambda seed, scale: {
-            "trained": measured(seed, scale, "")["knn"],
-            "untrained": measured(seed, scale, None)["knn"],
-        },
+        measure=columns(measured, trained=("knn", ""), untrained=("knn", None)),
         holds=lambda n: n["trained"] >= n["untrained"] + 0.30,
     )
 )
@@ -169,10 +166,7 @@ register(
         statement="Ten labels a class name SwAV's clusters better than as many k-means clusters of untrained features.",
         lesson=LESSON,
         criterion="accuracy of the names >= that of the control + 0.20",
-        measure=lambda seed, scale: {
-            "swav": measured(seed, scale, "")["named"],
-            "control": measured(seed, scale, None)["named"],
-        },
+        measure=columns(measured, swav=("named", ""), control=("named", None)),
         holds=lambda n: n["swav"] >= n["control"] + 0.20,
     )
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -38,3 +39,14 @@ def trained(name: str, seed: int, scale: Scale, share: int | None, **settings: A
     if share is not None:
         fit(method, splits(scale)[0], scale=scale, seed=seed, steps=steps(scale, share))
     return method
+
+
+def columns(
+    measured: Callable[[int, Scale, Any], Mapping[str, float]], **wanted: tuple[str, Any]
+) -> Callable[[int, Scale], dict[str, float]]:
+    """A claim's measurement: for each name a column of `measured(seed, scale, variant)`, and the variant."""
+
+    def measure(seed: int, scale: Scale) -> dict[str, float]:
+        return {name: measured(seed, scale, variant)[column] for name, (column, variant) in wanted.items()}
+
+    return measure

@@ -159,14 +159,12 @@ register(
         importance=4,
         minutes=5,
         points=1,
-        reference=losses.standardize,
         check=Agreement(losses.standardize, single_views(eps=0.3), STANDARDIZE_WRONG),
         hints=(
             "Rows are samples and columns are dimensions. A mean over the batch runs over the rows: dim=0.",
             "The variance of a dimension is the mean of its squared centred values, divided by N, not by N - 1.",
             "Three lines: centred = z - mean; variance = mean of centred squared; centred / sqrt(variance + eps).",
         ),
-        wrong=STANDARDIZE_WRONG,
         right=STANDARDIZE_RIGHT,
     )
 )
@@ -318,14 +316,12 @@ register(
         importance=3,
         minutes=10,
         points=2,
-        reference=losses.cross_correlation,
         check=Agreement(losses.cross_correlation, pairs_with(eps=0.3), LOOP_WRONG),
         hints=(
             "Standardise both views first, each with its own mean and variance.",
             "Three loops: i over dimensions of A, j over dimensions of B, and inside them b over the samples.",
             "Start from c = z_a.new_zeros(D, D), add a[b, i] * b[b, j] to c[i, j], and divide by N at the end.",
         ),
-        wrong=LOOP_WRONG,
         right=CROSS_RIGHT,
     )
 )
@@ -339,14 +335,12 @@ register(
         importance=5,
         minutes=10,
         points=3,
-        reference=losses.cross_correlation,
         check=Agreement(losses.cross_correlation, pairs_with(eps=0.3), CROSS_WRONG),
         hints=(
             "The sum over b of a[b, i] * b[b, j] is a matrix product. Which index is summed, and is it the inner one?",
             "The result is (D, D): (D, N) times (N, D). So the first factor is transposed.",
             "standardize(z_a, eps).T @ standardize(z_b, eps), divided by N.",
         ),
-        wrong=CROSS_WRONG,
         right=CROSS_RIGHT,
     )
 )
@@ -444,13 +438,11 @@ register(
         importance=4,
         minutes=4,
         points=1,
-        reference=losses.invariance_term,
         check=Agreement(losses.invariance_term, _matrices, INVARIANCE_WRONG),
         hints=(
             "c.diagonal() gives the D entries C_ii.",
             "Square each difference from 1, then sum: (1 - c.diagonal()) to the power 2.",
         ),
-        wrong=INVARIANCE_WRONG,
         right={
             "loop": _invariance_loop,
             "einsum": lambda c: (1 - torch.einsum("ii->i", c)).pow(2).sum(),
@@ -468,14 +460,12 @@ register(
         importance=4,
         minutes=6,
         points=1,
-        reference=losses.redundancy_term,
         check=Agreement(losses.redundancy_term, _matrices, REDUNDANCY_WRONG),
         hints=(
             "Take away the diagonal first: torch.diag(c.diagonal()) is a matrix that holds nothing else.",
             "A mask works as well: ~torch.eye(D, dtype=torch.bool) is true off the diagonal.",
             "Square the entries that are left, and sum. fill_diagonal_ would change the caller's matrix.",
         ),
-        wrong=REDUNDANCY_WRONG,
         right={
             "loop": _redundancy_loop,
             "mask": lambda c: _off(c).pow(2).sum(),
@@ -615,7 +605,6 @@ register(
         importance=5,
         minutes=8,
         points=3,
-        reference=losses.barlow_twins,
         check=Agreement(
             losses.barlow_twins, pairs_with(lambd=0.2), BARLOW_WRONG, fields=("total", "invariance", "redundancy")
         ),
@@ -624,7 +613,6 @@ register(
             "total = invariance + lambd * redundancy. The two terms themselves are returned without lambda.",
             "Return BarlowTwinsLoss(total, invariance, redundancy), or a plain tuple in that order.",
         ),
-        wrong=BARLOW_WRONG,
         right={"loop": _barlow_loop, "matrix of weights": _weighted_matrix, "difference of sums": _frobenius},
     )
 )
@@ -769,7 +757,6 @@ register(
         importance=2,
         minutes=25,
         points=4,
-        reference=losses.barlow_twins_gradient,
         check=Agreement(
             losses.barlow_twins_gradient, _varying_pairs, GRADIENT_WRONG, gradients=False, symptom=_identities
         ),
@@ -780,7 +767,6 @@ register(
             "parts of g: its mean over the batch, and its part along a.",
             "dL/dz = (g - mean(g) - a * mean(a * g)) / sigma, column by column, sigma with N.",
         ),
-        wrong=GRADIENT_WRONG,
         right={
             "automatic differentiation": _autodiff,
             "loop": _gradient_loop,

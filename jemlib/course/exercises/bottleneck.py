@@ -194,14 +194,12 @@ register(
         importance=4,
         minutes=5,
         points=1,
-        reference=losses.entropy,
         check=Agreement(losses.entropy, _distributions, ENTROPY_WRONG, gradients=False),
         hints=(
             "An entropy is the expected surprise: each -log p, weighted by its p, summed.",
             "Entries with p = 0 add nothing, but 0 * log(0) is NaN. Keep p[p > 0], or use torch.special.xlogy(p, p).",
             "A logarithm to another base is the natural one divided by math.log(base).",
         ),
-        wrong=ENTROPY_WRONG,
         right={
             "loop": _entropy_loop,
             "mask": _entropy_masked,
@@ -310,14 +308,12 @@ register(
         importance=4,
         minutes=8,
         points=2,
-        reference=losses.mutual_information,
         check=Agreement(losses.mutual_information, _joints, INFORMATION_WRONG, gradients=False),
         hints=(
             "First the marginals: p(u) = joint.sum(dim=1) and p(v) = joint.sum(dim=0).",
             "Two loops, u over rows and v over columns. Skip an entry that is 0.",
             "Add joint[u, v] * torch.log(joint[u, v] / (p_u[u] * p_v[v])), and divide the sum by math.log(base).",
         ),
-        wrong=INFORMATION_WRONG,
         right={
             "loop": _information_loop,
             "one sum over the table": _information(),
@@ -403,14 +399,12 @@ register(
         importance=4,
         minutes=6,
         points=2,
-        reference=losses.conditional_entropy,
         check=Agreement(losses.conditional_entropy, _joints, CONDITIONAL_WRONG, gradients=False),
         hints=(
             "The chain rule: H(U,V) = H(U) + H(V|U). You have entropy; it takes a table too.",
             "p(u) is joint.sum(dim=1): one number a row.",
             "entropy(joint, base) - entropy(joint.sum(dim=1), base).",
         ),
-        wrong=CONDITIONAL_WRONG,
         right={
             "loop": _conditional_loop,
             "weighted rows": lambda joint, base=E: _row_entropies(joint, lambda p_u: p_u, base),
@@ -542,7 +536,6 @@ register(
         importance=5,
         minutes=15,
         points=3,
-        reference=losses.information_bottleneck,
         check=Agreement(
             losses.information_bottleneck,
             _chains,
@@ -556,7 +549,6 @@ register(
             "joint_yz = joint_xy.sum(dim=0)[:, None] * encoder; joint_xz = joint_xy @ encoder; then "
             "i_zy - beta * i_zx, i_zy, i_zx, entropy(joint_xz.sum(dim=0)), and conditional_entropy of both tables.",
         ),
-        wrong=BOTTLENECK_WRONG,
         right={
             "loops": _bottleneck_loops,
             "entropies of one big table": _bottleneck_entropies,
@@ -623,13 +615,11 @@ register(
         importance=4,
         minutes=4,
         points=1,
-        reference=bottleneck_over_beta,
         check=Agreement(bottleneck_over_beta, _entropy_pairs, OVER_BETA_WRONG),
         hints=(
             "Start from beta H(Z|X) + (1 - beta) H(Z) and divide each of the two terms.",
             "The first term is then H(Z|X) alone, the second has the coefficient (1 - beta) / beta. Mind the brackets.",
         ),
-        wrong=OVER_BETA_WRONG,
         right={
             "the sum divided": lambda h_z_given_x, h_z, beta: (beta * h_z_given_x + (1 - beta) * h_z) / beta,
             "with lambda": lambda h_z_given_x, h_z, beta: h_z_given_x - losses.weight_of_beta(beta) * h_z,
@@ -692,14 +682,12 @@ register(
         importance=3,
         minutes=6,
         points=1,
-        reference=losses.log_determinant_term,
         check=Agreement(losses.log_determinant_term, _correlations, LOG_DETERMINANT_WRONG),
         hints=(
             "A determinant is the product of the eigenvalues, so its logarithm is the sum of their logarithms.",
             "Products of hundreds of small numbers become 0 in a float, sums of logarithms do not.",
             "torch.linalg.slogdet(c) returns the sign and the logarithm; torch.linalg.eigvalsh(c) the eigenvalues.",
         ),
-        wrong=LOG_DETERMINANT_WRONG,
         right={
             "slogdet": lambda c: torch.linalg.slogdet(c).logabsdet,
             "eigenvalues": lambda c: _eigenvalues(c).log().sum(),
@@ -809,14 +797,12 @@ register(
         importance=5,
         minutes=8,
         points=2,
-        reference=losses.gaussian_entropy,
         check=Agreement(losses.gaussian_entropy, _batches, GAUSSIAN_WRONG),
         hints=(
             "Three steps: centre over the batch, covariance divided by N, then the formula.",
             "Add eps to the diagonal only: c + eps * torch.eye(D, dtype=z.dtype).",
             "0.5 * log_determinant_term(c) + D / 2 * math.log(2 * math.pi * math.e).",
         ),
-        wrong=GAUSSIAN_WRONG,
         right={
             "slogdet": _gaussian(),
             "chain rule, a loop": _gaussian_loop,
@@ -945,14 +931,12 @@ register(
         importance=4,
         minutes=10,
         points=2,
-        reference=losses.conditional_covariance,
         check=Agreement(losses.conditional_covariance, _several_views, WITHIN_WRONG),
         hints=(
             "The shape is (views, images, dimensions). Given the image means: centre over dim=0, the views.",
             "For each image a (D, D) matrix: products of every two dimensions, summed over its views, over V - 1.",
             'torch.einsum("vni,vnj->nij", around, around) / (V - 1) is (N, D, D); its mean over dim=0 is pooled.',
         ),
-        wrong=WITHIN_WRONG,
         right={
             "loop": _within_loop,
             "einsum": _within(),

@@ -103,14 +103,12 @@ register(
         importance=4,
         minutes=5,
         points=1,
-        reference=diagnose.directional_spread,
         check=Agreement(diagnose.directional_spread, single_views(), SPREAD_WRONG),
         hints=(
             "First bring each row to length 1: F.normalize(z, dim=1).",
             "Then the variance of each of the D columns over the samples (correction=0), and their sum.",
             "In one line: F.normalize(z, dim=1).var(dim=0, correction=0).sum().",
         ),
-        wrong=SPREAD_WRONG,
         right={
             "loop": _spread_loop,
             "pairs": _spread_pairs,
@@ -242,14 +240,12 @@ register(
         importance=3,
         minutes=8,
         points=2,
-        reference=diagnose.participation_ratio,
         check=Agreement(diagnose.participation_ratio, single_views(), LOOP_RATIO_WRONG),
         hints=(
             "Two running sums: one over b of z_b . z_b, one over all b and c of (z_b . z_c)^2.",
             "b and c run over all samples, and b = c belongs to it. Nothing is centred.",
             "Start with norms = pairs = 0; at the end return norms**2 / pairs.",
         ),
-        wrong=LOOP_RATIO_WRONG,
         right=RATIO_RIGHT,
     )
 )
@@ -263,14 +259,12 @@ register(
         importance=4,
         minutes=6,
         points=2,
-        reference=diagnose.participation_ratio,
         check=Agreement(diagnose.participation_ratio, single_views(), RATIO_WRONG),
         hints=(
             "torch.linalg.svdvals(z) gives the singular values. lambda is their square.",
             "The sum of the z_b . z_b is the sum of the lambda; the sum of all (z_b . z_c)^2 is that of lambda^2.",
             "squared = torch.linalg.svdvals(z) ** 2; return squared.sum() ** 2 / (squared ** 2).sum().",
         ),
-        wrong=RATIO_WRONG,
         right=RATIO_RIGHT,
     )
 )
@@ -367,14 +361,12 @@ register(
         importance=5,
         minutes=7,
         points=2,
-        reference=diagnose.covariance_spectrum,
         check=Agreement(diagnose.covariance_spectrum, single_views(), SPECTRUM_WRONG),
         hints=(
             "Centre over the batch, then the covariance: centred.T @ centred / (N - 1), which is D x D.",
             "torch.linalg.eigvalsh gives the eigenvalues of a symmetric matrix, the smallest first.",
             "torch.linalg.eigvalsh(covariance).flip(0).",
         ),
-        wrong=SPECTRUM_WRONG,
         right={
             "eigenvalues": _spectrum_of(_covariance),
             "torch.cov": lambda z: _eigenvalues(torch.cov(z.T).reshape(z.shape[1], z.shape[1])),
@@ -523,7 +515,6 @@ register(
         importance=4,
         minutes=10,
         points=3,
-        reference=name_collapse,
         check=Agreement(name_collapse, _clouds, NAME_WRONG, gradients=False),
         hints=(
             "Ask directional_spread first: below the threshold it is type 1, whatever the rank says.",
@@ -531,7 +522,6 @@ register(
             "Return z.new_tensor(1.0) for type 1, z.new_tensor(2.0) when the ratio is below 1 + threshold * (m - 1), "
             "and z.new_tensor(0.0) otherwise.",
         ),
-        wrong=NAME_WRONG,
         right={"traces": _name_by_traces, "where": _name_by_where},
     )
 )
@@ -677,14 +667,12 @@ register(
         importance=4,
         minutes=12,
         points=3,
-        reference=info_nce_bend,
         check=Agreement(info_nce_bend, _perturbations, BEND_WRONG),
         hints=(
             "Take away from v what cosine similarities cannot see: its mean over the batch, and its part along c.",
             "The part of w along c is ((w . c) / |c|^2) c; for all rows at once torch.outer(w @ c, c) / (c @ c).",
             "What is left, squared and summed, times -1 / (temperature * N * |c|^2).",
         ),
-        wrong=BEND_WRONG,
         right={"loop over pairs": _bend_loop, "matrices": _bend_matrix, "Pythagoras": _bend_einsum},
     )
 )
@@ -829,7 +817,6 @@ register(
         importance=3,
         minutes=15,
         points=4,
-        reference=dynamics.contrastive_gradient_matrix,
         check=Agreement(dynamics.contrastive_gradient_matrix, _linear_inputs, MATRIX_WRONG, gradients=False),
         hints=(
             "First the softmax: an (N, N) matrix of -|z_i - z_j|^2 / 2 whose diagonal is replaced by "
@@ -839,7 +826,6 @@ register(
             'torch.einsum("ij,ijk,ijl->kl", others, between, between) is Sigma_0. Sigma_1 is the same with one index '
             "i, the differences x' - x, and the weights 1 - alpha_ii.",
         ),
-        wrong=MATRIX_WRONG,
         right={"loop": _matrix_loop, "einsum": _matrix, "Laplacian": _matrix_laplacian},
     )
 )

@@ -287,7 +287,6 @@ register(
         importance=4,
         minutes=12,
         points=2,
-        reference=losses.info_nce,
         check=Agreement(losses.info_nce, pairs_with(temperature=0.5), LOOP_WRONG, fields=FIELDS),
         hints=(
             "An outer loop over the anchors i, an inner one over the candidates j = 0 ... N-1, the positive too.",
@@ -296,7 +295,6 @@ register(
             "For anchor i: alignment -= s_ii / N, and contrast += log(sum_j exp(s_ij)) / N. Begin both with "
             "z_a.new_zeros(()), and return (alignment + contrast, alignment, contrast).",
         ),
-        wrong=LOOP_WRONG,
         right={**INFO_NCE_RIGHT, "without care for overflow": _naive},
     )
 )
@@ -318,7 +316,6 @@ register(
         importance=5,
         minutes=8,
         points=3,
-        reference=losses.info_nce,
         check=Agreement(losses.info_nce, _pairs_and_small_temperature, VECTOR_WRONG, fields=FIELDS),
         hints=(
             "All N x N cosines are one product: normalised rows of A times the transpose of the normalised rows of B.",
@@ -326,7 +323,6 @@ register(
             "scores = F.normalize(z_a, dim=1) @ F.normalize(z_b, dim=1).T / temperature; alignment = "
             "-scores.diagonal().mean(); contrast = scores.logsumexp(dim=1).mean().",
         ),
-        wrong=VECTOR_WRONG,
         right=INFO_NCE_RIGHT,
     )
 )
@@ -419,14 +415,12 @@ register(
         importance=3,
         minutes=6,
         points=2,
-        reference=losses.decoupled_info_nce,
         check=Agreement(losses.decoupled_info_nce, _pairs_with_temperature, DECOUPLED_WRONG, fields=FIELDS),
         hints=(
             "The scores and the alignment are those of info_nce. Only the diagonal must not count under the log.",
             "exp(-inf) is 0, so an entry of -inf drops out of a logsumexp.",
             "scores.masked_fill(torch.eye(N, dtype=torch.bool), float('-inf')).logsumexp(dim=1).mean()",
         ),
-        wrong=DECOUPLED_WRONG,
         right={
             "loop": _decoupled_loop,
             "picked entries": _decoupled_picked,
@@ -569,7 +563,6 @@ register(
         importance=4,
         minutes=15,
         points=3,
-        reference=losses.nt_xent,
         check=Agreement(losses.nt_xent, pairs_with(temperature=0.2), NT_XENT_WRONG, fields=FIELDS),
         hints=(
             "Put the views one below the other: torch.cat([z_a, z_b]) has 2N rows. Compute all 2N x 2N scores.",
@@ -578,7 +571,6 @@ register(
             "similarities, and the other N are the same numbers.",
             "alignment = -scores.diagonal(N).mean(); contrast = masked.logsumexp(dim=1).mean(), over all 2N rows.",
         ),
-        wrong=NT_XENT_WRONG,
         right={"loop": _nt_xent_loop, "four blocks": _nt_xent_blocks, "cross-entropy": _nt_xent_entropy},
     )
 )
@@ -725,7 +717,6 @@ register(
         importance=3,
         minutes=20,
         points=4,
-        reference=info_nce_gradient,
         check=Agreement(
             info_nce_gradient, pairs_with(temperature=0.5), GRADIENT_WRONG, gradients=False, symptom=_orthogonal
         ),
@@ -735,7 +726,6 @@ register(
             "Then through u = z / |z|. Only the part of g_i that is orthogonal to u_i survives, divided by |z_i|.",
             "g = g - (g * u).sum(dim=1, keepdim=True) * u, and the result is g / z_a.norm(dim=1, keepdim=True).",
         ),
-        wrong=GRADIENT_WRONG,
         right={"automatic differentiation": _autodiff, "loop": _gradient_loop, "projector": _gradient_einsum},
     )
 )
@@ -820,13 +810,11 @@ register(
         importance=4,
         minutes=4,
         points=1,
-        reference=diagnose.alignment,
         check=Agreement(diagnose.alignment, pairs_with(alpha=3.0), ALIGNMENT_WRONG),
         hints=(
             "Normalise the rows of both views, subtract, and take the length of each row of the difference.",
             "(F.normalize(z_a, dim=1) - F.normalize(z_b, dim=1)).norm(dim=1), to the power alpha, and the mean.",
         ),
-        wrong=ALIGNMENT_WRONG,
         right={
             "loop": _alignment_loop,
             "squares": _aligned(lambda u, v, alpha: (u - v).square().sum(dim=1).pow(alpha / 2).mean()),
@@ -931,14 +919,12 @@ register(
         importance=4,
         minutes=10,
         points=2,
-        reference=diagnose.uniformity,
         check=Agreement(diagnose.uniformity, single_views(t=0.7), UNIFORMITY_WRONG),
         hints=(
             "For unit rows all squared distances come from one product: |u_i - u_j|^2 = 2 - 2 <u_i, u_j>.",
             "Take the pairs i < j only, or the pairs i != j: each counts twice, in the sum and in their number.",
             "mask = torch.ones(N, N).triu(1).bool(); torch.exp(-t * squared[mask]).mean().log()",
         ),
-        wrong=UNIFORMITY_WRONG,
         right={
             "loop": _uniformity_loop,
             "pdist": lambda z, t=2: torch.pdist(F.normalize(z, dim=1)).square().mul(-t).exp().mean().log(),
@@ -1064,7 +1050,6 @@ register(
         importance=3,
         minutes=12,
         points=3,
-        reference=losses.info_nce_queue,
         check=Agreement(losses.info_nce_queue, _queues, QUEUE_WRONG, fields=FIELDS),
         hints=(
             "Each query has 1 + R candidates: its own key, row i of k, and the R rows of the queue. Normalise all.",
@@ -1072,7 +1057,6 @@ register(
             "Put the positives in front as a column, torch.cat([positive[:, None], negative], dim=1), and take the "
             "logsumexp of each row. Detach k and the queue.",
         ),
-        wrong=QUEUE_WRONG,
         right={"cross-entropy with label 0": _queue_cross_entropy, "loop": _queue_loop, "log-add-exp": _queued()},
     )
 )

@@ -194,14 +194,12 @@ register(
         importance=4,
         minutes=5,
         points=1,
-        reference=energy,
         check=Agreement(energy, pairs, ENERGY_WRONG),
         hints=(
             "Three steps: the difference of each pair; one squared length for each pair; one number for the batch.",
             "The squared length of a row is the sum of its squared entries: .square().sum(dim=1).",
             "One line: (z_a - z_b).square().sum(dim=1), and then the mean of these N numbers.",
         ),
-        wrong=ENERGY_WRONG,
         right=ENERGY_RIGHT,
     )
 )
@@ -301,14 +299,12 @@ register(
         importance=2,
         minutes=6,
         points=1,
-        reference=mirror,
         check=Agreement(mirror, _pictures, MIRROR_WRONG, gradients=False),
         hints=(
             "x.flip(dim) reverses one dimension. Images are (N, C, H, W); which of the four runs from left to right?",
             "torch.where(condition, a, b) takes entries from a where the condition holds. It broadcasts.",
             "Give the condition the shape (N, 1, 1, 1): which.view(-1, 1, 1, 1). Then choose between x.flip(3) and x.",
         ),
-        wrong=MIRROR_WRONG,
         right=MIRROR_RIGHT,
     )
 )
@@ -422,14 +418,12 @@ register(
         importance=3,
         minutes=8,
         points=2,
-        reference=cosine_matrix,
         check=Agreement(cosine_matrix, _banks, COSINE_LOOP_WRONG),
         hints=(
             "Two loops: i over the rows of x, j over the rows of y. Inside: one inner product and two lengths.",
             "The length of a row is the root of its sum of squares: x[i].square().sum().sqrt().",
             "Start from s = x.new_zeros(M, N); s[i, j] is (x[i] * y[j]).sum() over the product of the two lengths.",
         ),
-        wrong=COSINE_LOOP_WRONG,
         right=COSINE_RIGHT,
     )
 )
@@ -443,14 +437,12 @@ register(
         importance=5,
         minutes=6,
         points=1,
-        reference=cosine_matrix,
         check=Agreement(cosine_matrix, _banks, COSINE_WRONG),
         hints=(
             "A cosine is the inner product of two vectors of length 1. So scale all rows first.",
             "F.normalize(x, dim=1) divides each row by its length.",
             "All inner products of the rows of a (M, D) with those of b (N, D) are a @ b.T, which is (M, N).",
         ),
-        wrong=COSINE_WRONG,
         right=COSINE_RIGHT,
     )
 )
@@ -608,7 +600,6 @@ register(
         importance=4,
         minutes=12,
         points=2,
-        reference=knn_votes,
         check=Agreement(knn_votes, _votes, VOTES_WRONG, gradients=False),
         hints=(
             "similarity.topk(k, dim=1) returns the k largest values of each row and their places; both are (M, k).",
@@ -616,7 +607,6 @@ register(
             "Start from votes = similarity.new_zeros(M, num_classes); votes.scatter_add(1, classes, weights) adds each "
             "weight to the column of its class.",
         ),
-        wrong=VOTES_WRONG,
         right=VOTES_RIGHT,
     )
 )
@@ -721,14 +711,12 @@ register(
         importance=4,
         minutes=8,
         points=1,
-        reference=diagnose.normalized_std,
         check=Agreement(diagnose.normalized_std, _several_dimensions, STD_WRONG, gradients=False),
         hints=(
             "First the rows: divide each by its length, u = F.normalize(z, dim=1). Then the columns: their std.",
             "u.std(dim=0, correction=0) divides by N. Without correction=0 torch divides by N - 1.",
             "The mean of these D numbers, multiplied by math.sqrt(D).",
         ),
-        wrong=STD_WRONG,
         right=STD_RIGHT,
     )
 )
@@ -854,14 +842,12 @@ register(
         importance=4,
         minutes=10,
         points=2,
-        reference=diagnose.rankme,
         check=Agreement(diagnose.rankme, _spectra, RANKME_WRONG, gradients=False),
         hints=(
             "torch.linalg.svdvals(z) gives the singular values, largest first. Do not centre z and do not square them.",
             "Shares: divide by the sum, then add eps to each. They play the part of probabilities.",
             "The entropy is minus the sum of p * log(p). The result is its exponential.",
         ),
-        wrong=RANKME_WRONG,
         right=RANKME_RIGHT,
     )
 )

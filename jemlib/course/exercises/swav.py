@@ -243,14 +243,12 @@ register(
         importance=4,
         minutes=6,
         points=1,
-        reference=soft_assignments,
         check=Agreement(soft_assignments, _embedded, ASSIGN_WRONG),
         hints=(
             "A cosine is an inner product of unit vectors. F.normalize(z, dim=1) gives every row unit length.",
             "Samples in rows, prototypes in columns: u @ c.T has shape (N, K).",
             "torch.softmax(u @ c.T / temperature, dim=1), where u and c are the normalised rows.",
         ),
-        wrong=ASSIGN_WRONG,
         right={
             "loop": _assigned_loop,
             "einsum": lambda z, prototypes, temperature=0.1: (
@@ -439,14 +437,12 @@ register(
         importance=4,
         minutes=10,
         points=2,
-        reference=losses.sinkhorn,
         check=Agreement(losses.sinkhorn, _mild_scores, LOOP_WRONG, gradients=False),
         hints=(
             "Start from q = torch.exp(scores / epsilon), a new tensor. It may be changed in place.",
             "An iteration: multiply each column j by N/K and divide it by its sum; then divide each row i by its sum.",
             "q[:, j] = q[:, j] * (n / k) / q[:, j].sum(), then q[i] = q[i] / q[i].sum(). Rows come last.",
         ),
-        wrong=LOOP_WRONG,
         right={**SINKHORN_RIGHT, "exponential": _exponential},
     )
 )
@@ -473,7 +469,6 @@ register(
         importance=5,
         minutes=12,
         points=3,
-        reference=losses.sinkhorn,
         check=Agreement(losses.sinkhorn, _all_scores, VECTOR_WRONG, gradients=False),
         hints=(
             "Dividing by a sum is subtracting a logarithm: log(q / sum q) = log q - logsumexp(log q).",
@@ -481,7 +476,6 @@ register(
             "The factor N/K adds the same constant to every entry, and the row step takes it away again.",
             "Start from scores / epsilon; in each iteration subtract logsumexp over dim 0, then dim 1; end with exp.",
         ),
-        wrong=VECTOR_WRONG,
         right={"potentials": _potentials, "log_softmax twice": _softmaxes},
     )
 )
@@ -621,7 +615,6 @@ register(
         importance=5,
         minutes=10,
         points=2,
-        reference=losses.swapped_prediction,
         check=Agreement(
             losses.swapped_prediction, _scores_and_codes, PREDICT_WRONG, fields=("total", "code_entropy", "kl")
         ),
@@ -631,7 +624,6 @@ register(
             "code_entropy = torch.special.entr(q).sum(dim=1).mean(), because entr(q) = -q log q with 0 log 0 = 0.",
             "kl = total - code_entropy. Return (total, code_entropy, kl).",
         ),
-        wrong=PREDICT_WRONG,
         right={
             "loop": _predicted_loop,
             "divergence first": _kl_first,
@@ -736,7 +728,6 @@ register(
         importance=3,
         minutes=10,
         points=2,
-        reference=swapped_prediction_gradient,
         check=Agreement(
             swapped_prediction_gradient, _scores_and_codes, SLOPE_WRONG, gradients=False, symptom=_row_sums
         ),
@@ -745,7 +736,6 @@ register(
             "The slope of logsumexp is the softmax. So the slope in a logit is p_k - q_k.",
             "(p - q) / (temperature * N) with p = torch.softmax(scores / temperature, dim=1).",
         ),
-        wrong=SLOPE_WRONG,
         right={"autograd": _autodiff, "double sum": _slope_loop, "Jacobian": _slope_jacobian},
     )
 )
@@ -902,14 +892,12 @@ register(
         importance=5,
         minutes=8,
         points=3,
-        reference=losses.swav,
         check=Agreement(losses.swav, _score_pairs, SWAV_WRONG, fields=("total", "code_entropy", "kl")),
         hints=(
             "Codes first: q_a = sinkhorn(scores_a, epsilon, iterations), and q_b from scores_b. Two separate calls.",
             "Then swap: swapped_prediction(scores_a, q_b, temperature), and the same with scores_b and q_a.",
             "Each call gives three numbers; return the mean of the two, term by term.",
         ),
-        wrong=SWAV_WRONG,
         right={"loop": _swav_loop, "one batch of 2N": _stacked, "two crops": _as_two_crops},
     )
 )
@@ -1009,14 +997,12 @@ register(
         importance=3,
         minutes=8,
         points=2,
-        reference=label_votes,
         check=Agreement(label_votes, _votes, VOTES_WRONG, gradients=False),
         hints=(
             "The cluster of sample i is codes[i].argmax(). Samples with labels[i] == -1 have no vote.",
             "Start from codes.new_zeros(K, num_classes), and add 1 at [cluster, label] for each labelled sample.",
             "A loop will do: for q, y in zip(codes, labels.tolist()): if y >= 0: votes[q.argmax(), y] += 1.",
         ),
-        wrong=VOTES_WRONG,
         right={"loop": _votes_loop, "accumulated": _votes_accumulated, "bincount": _votes_bincount},
     )
 )

@@ -171,14 +171,12 @@ register(
         importance=3,
         minutes=8,
         points=2,
-        reference=losses.covariance_matrix,
         check=Agreement(losses.covariance_matrix, single_views(), COVARIANCE_LOOP_WRONG),
         hints=(
             "Centre first: subtract from each column its mean over the batch, z.mean(dim=0).",
             "Three loops: i and j over the dimensions, and inside them b over all samples.",
             "Start from cov = z.new_zeros(D, D), add centred[b, i] * centred[b, j] to cov[i, j], divide by N - 1.",
         ),
-        wrong=COVARIANCE_LOOP_WRONG,
         right=COVARIANCE_RIGHT,
     )
 )
@@ -192,14 +190,12 @@ register(
         importance=4,
         minutes=5,
         points=2,
-        reference=losses.covariance_matrix,
         check=Agreement(losses.covariance_matrix, single_views(), COVARIANCE_WRONG),
         hints=(
             "A sum over b of products of entries (b, i) and (b, j) is a matrix product in which b is the inner index.",
             "The result is (D, D): (D, N) times (N, D). So the first factor is transposed.",
             "centred.T @ centred / (len(z) - 1).",
         ),
-        wrong=COVARIANCE_WRONG,
         right=COVARIANCE_RIGHT,
     )
 )
@@ -289,14 +285,12 @@ register(
         importance=5,
         minutes=6,
         points=2,
-        reference=losses.variance_hinge,
         check=Agreement(losses.variance_hinge, _covariances(gamma=1.0, eps=1e-2), HINGE_WRONG),
         hints=(
             "cov.diagonal() holds the D variances; S is the root of variance plus eps.",
             "max(0, x) of a tensor is torch.relu(x) or x.clamp(min=0).",
             "torch.relu(gamma - torch.sqrt(cov.diagonal() + eps)), and then the mean.",
         ),
-        wrong=HINGE_WRONG,
         right={
             "loop": _hinge_loop,
             "clamp": lambda cov, gamma, eps: (gamma - _root(cov, eps)).clamp(min=0).sum() / len(cov),
@@ -370,14 +364,12 @@ register(
         importance=4,
         minutes=5,
         points=1,
-        reference=losses.covariance_penalty,
         check=Agreement(losses.covariance_penalty, _covariances(), PENALTY_WRONG),
         hints=(
             "Square all entries, sum them, and take away the squares on the diagonal.",
             "Divide by D, the number of dimensions, not by the number of entries.",
             "(cov.square().sum() - cov.diagonal().square().sum()) / len(cov).",
         ),
-        wrong=PENALTY_WRONG,
         right={
             "loop": _penalty_loop,
             "mask": lambda cov: _off(cov).pow(2).sum() / len(cov),
@@ -575,7 +567,6 @@ register(
         importance=5,
         minutes=10,
         points=3,
-        reference=losses.vicreg,
         check=Agreement(
             losses.vicreg,
             pairs_with(invariance=3.0, variance=7.0, covariance=2.0, gamma=1.5, eps=0.1),
@@ -588,7 +579,6 @@ register(
             "Covariance: the sum of the two branches.",
             "total = invariance * s + variance * v + covariance * c; return (total, s, v, c).",
         ),
-        wrong=VICREG_WRONG,
         right={
             "loops": _assembled(
                 pull=_loop_invariance, covariances=_both(_loop), hinge=_hinge_loop, penalty=_penalty_loop
@@ -725,7 +715,6 @@ register(
         importance=3,
         minutes=6,
         points=1,
-        reference=vicreg_paper,
         check=Agreement(
             vicreg_paper,
             pairs_with(invariance=3.0, variance=7.0, covariance=2.0, gamma=1.5, eps=0.1),
@@ -736,7 +725,6 @@ register(
             "A sum over D is D times a mean over D; a sum over two branches is twice their average.",
             "The weights to hand over are invariance * D, 2 * variance and covariance; return the total alone, [0].",
         ),
-        wrong=PAPER_WRONG,
         right={"written out": _paper_written_out, "from the terms": _paper_from_terms},
     )
 )
@@ -863,7 +851,6 @@ register(
         importance=4,
         minutes=15,
         points=3,
-        reference=variance_gradient,
         check=Agreement(
             variance_gradient,
             single_views(gamma=1.5, eps=0.3),
@@ -876,7 +863,6 @@ register(
             "dv/dS_j = -1/D where S_j < gamma, else 0; dS/dVar = 1/(2 S); dVar/dz_bj = 2 (z_bj - mean)/(N - 1).",
             "(S < gamma) * (z.mean(dim=0) - z) / (D * (N - 1) * S), with S = torch.sqrt(z.var(dim=0) + eps).",
         ),
-        wrong=SLOPE_WRONG,
         right={
             "automatic differentiation": _variance_slope_autodiff,
             "loop": _variance_slope_loop,
