@@ -74,7 +74,7 @@ SYMPTOMS = (
     ),
     ("numpy() on Tensor that requires grad", "stay in torch: numpy cannot carry gradients."),
     ("on a bool tensor", "a comparison gives truth values, which have no minus: put the minus before a number."),
-    ("is not defined", "have the cells above been run?"),
+    ("is not defined", "have the cells above been run? Is it an argument, or is an import missing?"),
 )
 
 
