@@ -78,7 +78,7 @@ def train(
     settings: SetOption = None,
 ) -> None:
     """Train METHOD, score it, write a run folder. The same command again goes on with a stopped run."""
-    from jemlib.experiment import run
+    from jemlib.experiments import run
 
     out = out or Path("runs") / f"{method}-{seed}"
     arguments = split_settings(method, settings, limit)
@@ -112,8 +112,9 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="Also draw the diagnosis panel into this file.")] = None,
 ) -> None:
     """Score the weights of RUN again: kNN, linear probe and the collapse diagnostics."""
-    from jemlib import experiment, plots
+    from jemlib import plots
     from jemlib.data import load
+    from jemlib.experiments import runs as experiment
 
     method, metrics = experiment.restore(folder)
     source = data or metrics["data"]
@@ -143,8 +144,8 @@ def compare(
 ) -> None:
     """Train several METHODS under one budget and protocol; a table, a plot, a JSON record."""
     from jemlib import plots
-    from jemlib.experiment import compare as run_all
-    from jemlib.experiment import markdown_table
+    from jemlib.experiments import compare as run_all
+    from jemlib.experiments import markdown_table
     from jemlib.methods import METHODS
 
     out = out or Path("runs") / "compare"
@@ -176,7 +177,7 @@ def collapse(
     out: Annotated[Path, typer.Option(help="The record.")] = Path("runs/collapse.json"),
 ) -> None:
     """Take away what keeps each method from collapsing, and measure which diagnostic sees it."""
-    from jemlib.removals import run_removals, table
+    from jemlib.experiments.removals import run_removals, table
 
     record = run_removals(names or None, seeds=seeds, scale=scale, out=out)
     typer.echo(table(record))
@@ -192,7 +193,7 @@ def claims(
     out: Annotated[Path, typer.Option(help="The record.")] = Path("results/claims.json"),
 ) -> None:
     """Measure every claim of the lessons over several seeds and write the record."""
-    from jemlib.course.claims import run_claims
+    from jemlib.course.machinery.claims import run_claims
     from jemlib.train import quiet
 
     records = run_claims(ids or None, seeds=seeds, scale=scale, out=out, progress=not quiet())
@@ -225,10 +226,10 @@ def bench(
     out: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.")] = None,
 ) -> None:
     """How fast this machine trains, in one run."""
-    from jemlib.bench import bench as measure
-    from jemlib.bench import median_of
-    from jemlib.bench_losses import bench_losses
-    from jemlib.experiment import hardware, versions
+    from jemlib.experiments import hardware, versions
+    from jemlib.experiments.bench import bench as measure
+    from jemlib.experiments.bench import median_of
+    from jemlib.experiments.bench_losses import bench_losses
     from jemlib.files import write_json
 
     figures = bench_losses() if losses else median_of([measure(peers=peers, seconds=seconds) for _ in range(runs)])
@@ -250,7 +251,7 @@ def build(
     scale: ScaleOption = None,
 ) -> None:
     """Write the notebooks of lessons/ and solutions/, and README.md's tables, from solutions/*.py and results/."""
-    from jemlib.course.builder import build as build_notebooks
+    from jemlib.course.build.notebooks import build as build_notebooks
 
     if scale is not None:
         import os

@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jemlib import validate
-from jemlib.losses.alignment_uniformity import alignment_term
-from jemlib.losses.barlow_twins import off_diagonal
+from jemlib.losses import alignment_term, off_diagonal
 from jemlib.losses.precision import full_precision
 
 # Conventions, not laws. `diagnose` prints each one beside the number it is held to.

@@ -59,7 +59,7 @@ def check_torchvision_operators() -> Line:
 
 def speed(seconds: float = 1.0) -> float:
     """Training images a second of the small backbone alone, forward and backward, on the default device."""
-    from jemlib.bench import bare_step  # here, because it imports the whole library
+    from jemlib.experiments.bench import bare_step  # here, because it imports the whole library
 
     step, images = bare_step()
     step()

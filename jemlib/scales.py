@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from jemlib import validate
-from jemlib.optim import OPTIMIZERS
+
+OPTIMIZERS = ("adamw", "sgd", "lars")  # of `jemlib.train.build_optimizer`
 
 
 @dataclass(frozen=True)

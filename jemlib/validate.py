@@ -135,3 +135,27 @@ def distributions(name: str, p: Tensor, *, tolerance: float = 1e-2, advice: str 
             f"{name} must have entries >= 0 and rows that sum to 1{advice}; got a smallest entry of "
             f"{p.min().item():.3g} and row sums from {sums.min().item():.3g} to {sums.max().item():.3g}."
         )
+
+
+def matrix(name: str, values: Tensor, shape: tuple[int | None, int | None] = (None, None)) -> Tensor:
+    """Check a matrix and, where given, its numbers of rows and columns; return it in float64."""
+    if not isinstance(values, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor with two axes; got {type(values).__name__}.")
+    wrong = values.ndim != 2 or any(want not in (None, have) for want, have in zip(shape, values.shape))
+    if wrong or not values.numel():
+        wanted = ", ".join("any" if want is None else str(want) for want in shape)
+        raise ValueError(f"{name} must have shape ({wanted}); got shape {tuple(values.shape)}.")
+    if not values.is_floating_point():
+        raise TypeError(f"{name} must be floating point; got {describe(values)}.")
+    finite(name, values)
+    return values.to(torch.float64)
+
+
+def symmetric(name: str, values: Tensor, size: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Check that a matrix is symmetric up to rounding."""
+    values = matrix(name, values, (size, size)).to(dtype)
+    if not torch.compiler.is_compiling():
+        error = (values - values.T).abs().max()
+        if error > 1e-4 * values.abs().max():
+            raise ValueError(f"{name} must be symmetric; it differs from its transpose by up to {error.item():.3g}.")
+    return values

@@ -82,7 +82,7 @@ print(f"Scale {scale.name}. Set the environment variable JEMLIB_SCALE to smoke, 
 # The **energy** $E$ of the two embeddings says how badly they fit together.
 
 # %%
-from jemlib.course.figures import start as figures
+from jemlib.course.lessons.lesson00_start_here import figures
 
 figures.joint_embedding()
 
@@ -278,8 +278,7 @@ verify("and the label follows", spokes.labels, 7)
 # The rows below show one operation each; then all of them, as in training.
 
 # %%
-from jemlib.recipes import PRESETS, Recipe
-from jemlib.views import denormalize, make_views
+from jemlib.views import PRESETS, Recipe, denormalize, make_views
 
 nothing = PRESETS["none"][0]
 keep = {"crop_scale": None, "flip": 0.0, "jitter_probability": 0.0, "grey": 0.0}
@@ -349,8 +348,8 @@ verify("32 views of one image, no two of them equal", len(flat.unique(dim=0)), 3
 # network gives it energy 0 before it has learned anything. (Two is the least; SwAV and DINO draw more.)
 
 # %% tags=["nbval-check-output"]
-from jemlib.features import evaluating
 from jemlib.methods import build
+from jemlib.nets import evaluating
 
 newborn = build("simclr")
 with evaluating(newborn):
@@ -514,7 +513,8 @@ verify("linear probe: at most 3 of 4", linear_probe(*split) <= 0.75)
 # the class by a weighted sum. A number needs its **protocol**: which split, which $k$, which $\tau$, which features.
 
 # %%
-from jemlib.evaluate import baselines, protocol
+from jemlib.evaluate import protocol
+from jemlib.experiments import baselines
 
 print(protocol(images, test))
 
@@ -742,8 +742,8 @@ claim("start.colours-matter-more-than-crops-here", no_crop=accuracy["no crop"], 
 # of colour should know more of them than the one trained with all operations, and less of the pattern.
 
 # %%
-from jemlib.features import features
-from jemlib.probes import factor_probe
+from jemlib.evaluate import factor_probe
+from jemlib.nets import features
 
 asked = ("pattern", "foreground_hue", "background_hue", "saturation", "contrast", "brightness", "position", "frequency")
 some = images.subset(slice(0, 5000))
@@ -773,7 +773,7 @@ print(f"same loss, no colours:      kNN changes by {accuracy['no colours'] - acc
 # The panel for the embeddings $z$ of the run with all operations, and of the run without changes of colour:
 
 # %%
-from jemlib.experiment import embeddings
+from jemlib.experiments import embeddings
 
 plots.diagnose(embeddings(trained["full"], test), title="all operations")
 

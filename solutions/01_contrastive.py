@@ -891,7 +891,7 @@ verify("collapse costs log(1 + R)", info_nce_queue(same, same, same[:1].expand(2
 # %% tags=["nbval-check-output"]
 from torch import nn
 
-from jemlib.momentum import MomentumEncoder
+from jemlib.nets import MomentumEncoder
 
 student = nn.Linear(8, 4, bias=False).double()
 with torch.no_grad():
@@ -943,8 +943,8 @@ plots.image_grid([shown, denormalize(pair[0]), denormalize(pair[1])], ["image", 
 # time, with your functions. Row 0 is the untrained network.
 
 # %%
-from jemlib.features import evaluating
 from jemlib.methods import build
+from jemlib.nets import evaluating
 from jemlib.train import fit
 
 batch_size, temperature = scale.batch_size, 0.2
@@ -971,7 +971,7 @@ record(method, {"step": 0})
 history = fit(method, images, scale=scale, log_every=log_every, on_log=record, steps=steps)
 
 # %%
-from jemlib.course.figures import contrastive as figures
+from jemlib.course.lessons.lesson01_contrastive import figures
 
 figures.between_bounds(measured, batch_size, temperature, title="SimCLR, measured on one batch of views")
 
@@ -996,7 +996,7 @@ plots.curves(history)
 
 # %%
 from jemlib.evaluate import knn
-from jemlib.features import features
+from jemlib.nets import features
 from jemlib.views import normalize
 
 
@@ -1196,7 +1196,7 @@ verify("it is the decoupled form, summed, at tau = 1", notes_form, 2 * decoupled
 # do not have the problem.
 
 # %% tags=["nbval-check-output"]
-from jemlib.collapse import curvature
+from jemlib.theory import curvature
 
 together = torch.ones(4, 3, dtype=torch.float64) / math.sqrt(3)
 with_pdist = curvature(lambda z: torch.pdist(F.normalize(z, dim=1)).square().mul(-2).exp().mean().log(), together)

@@ -464,8 +464,8 @@ plots.image_grid([shown, denormalize(pair[0]), denormalize(pair[1])], ["image", 
 # The loop calls `record` every few steps. It computes $C$ on the same 512 pairs of views each time.
 
 # %%
-from jemlib.features import evaluating
 from jemlib.methods import build
+from jemlib.nets import evaluating
 from jemlib.train import fit
 
 probe = make_views(images.pixels[:512], "vicreg", generator=torch.Generator().manual_seed(1))
@@ -506,7 +506,7 @@ plots.curves(history)
 
 # %%
 from jemlib.evaluate import knn
-from jemlib.features import features
+from jemlib.nets import features
 from jemlib.views import normalize
 
 
@@ -596,7 +596,7 @@ claim("barlow_twins.invariance-carries-the-learning", both=both["knn"], removed=
 # 3. When $D > N - 1$, the floor of the last section appears.
 
 # %%
-from jemlib.course.figures import barlow_twins as figures
+from jemlib.course.lessons.lesson02_barlow_twins import figures
 
 figures.budget_widget()
 

@@ -697,7 +697,7 @@ verify("sum of entropies - joint entropy = -(1/2) log|R|", separate - gaussian_e
 # squares stop at 1 for each entry, and their slope stays finite.
 
 # %%
-from jemlib.course.figures import bottleneck as figures
+from jemlib.course.lessons.lesson03_information_bottleneck import figures
 
 figures.barrier()
 
@@ -768,10 +768,10 @@ verify("step 4 is the loss of Barlow Twins", surrogates.barlow_twins, losses.bar
 # %%
 from jemlib.data import load
 from jemlib.diagnose import rankme
-from jemlib.experiment import embeddings
-from jemlib.features import evaluating
+from jemlib.evaluate import factor_probe
+from jemlib.experiments import embeddings
 from jemlib.methods import build
-from jemlib.probes import factor_probe
+from jemlib.nets import evaluating
 from jemlib.train import fit
 from jemlib.views import make_views
 

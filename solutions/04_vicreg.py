@@ -509,7 +509,7 @@ for sigma in (0.7, 0.07, 0.007, 0.0007):
     verify(f"|dVar| at {sigma}", pull_of(lambda variance: variance, sigma), variance_formula)
 
 # %%
-from jemlib.course.figures import vicreg as figures
+from jemlib.course.lessons.lesson04_vicreg import figures
 
 figures.pull()
 
@@ -550,8 +550,8 @@ verify("without eps it is NaN", gradient_of_the_constant(0.0).isnan().any())
 # `scale_coefficient` holds the sum. The cell compares it with jemlib's losses, measured at a small $\rho$.
 
 # %% tags=["nbval-check-output"]
-from jemlib.collapse import critical_noise, scale_coefficient, vicreg_variance_hinge
-from jemlib.course.figures.vicreg import signal_and_noise
+from jemlib.course.lessons.lesson04_vicreg.figures import signal_and_noise
+from jemlib.theory import critical_noise, scale_coefficient, vicreg_variance_hinge
 
 
 def measured_coefficient(form, hinge, noise, n=4096, d=4, rho=1e-4):
@@ -690,7 +690,7 @@ plots.curves(history)
 
 # %%
 from jemlib.evaluate import knn
-from jemlib.features import features
+from jemlib.nets import features
 from jemlib.views import normalize
 
 
@@ -731,7 +731,7 @@ plots.diagnose(features(embed, test), title="VICReg, embeddings of test images")
 # **Predict.** Which removal leaves the smallest cloud? Which one the lowest RankMe? Which one hurts kNN least?
 
 # %%
-from jemlib.course.lesson04_claims import view_gap
+from jemlib.course.lessons.lesson04_vicreg.claims import view_gap
 from jemlib.diagnose import correlation_offdiagonal, normalized_std, rankme
 
 variants = {
@@ -841,7 +841,7 @@ def lecture(h_x, h_y, gamma=1.0):
 # root does: near collapse the push is $1/(2\sqrt\epsilon) = 50$ times stronger.
 
 # %% tags=["nbval-check-output"]
-from jemlib.collapse import curvature
+from jemlib.theory import curvature
 
 collapsed = torch.zeros(5, 2, dtype=torch.float64)
 with_root = curvature(lambda z: losses.vicreg(z, z).total, collapsed)[0]

@@ -39,7 +39,7 @@ import torch
 
 from jemlib import losses, plots
 from jemlib.course import check, claim, hint, objectives_so_far, recorded_claims, solution, verify
-from jemlib.course.figures import collapse as figures
+from jemlib.course.lessons.lesson05_collapse import figures
 from jemlib.train import current_scale
 
 scale = current_scale()
@@ -436,7 +436,7 @@ print(f"participation ratio {float(participation_ratio(shown)):.1f} of 64")
 # First verify the four facts that were used, at embeddings that are not collapsed.
 
 # %% tags=["nbval-check-output"]
-from jemlib.collapse import trivial_start, vicreg_variance_hinge
+from jemlib.theory import trivial_start, vicreg_variance_hinge
 
 shift_blind = {
     "vicreg": lambda z: losses.vicreg(z, z).total,
@@ -595,7 +595,7 @@ verify("moving along c: no bend", info_nce_bend(torch.outer(normal(6), c), c), 0
 # mean 0. Each row is verified, the multiplicity too.
 
 # %% tags=["nbval-check-output"]
-from jemlib.collapse import curvature
+from jemlib.theory import curvature
 
 n, d = 5, 3
 c = torch.tensor([1.0, 2.0, -2.0], dtype=torch.float64)  # of length 3
@@ -674,7 +674,7 @@ for name in ("dino", "swav"):
 # valley.
 
 # %% tags=["nbval-check-output"]
-from jemlib.collapse import scale_coefficient
+from jemlib.theory import scale_coefficient
 
 n, d, s = 400, 8, 1e-3
 # signal and both noises: centred, of variance 1, uncorrelated with each other within this batch
@@ -794,7 +794,7 @@ contrastive_gradient_matrix = check(contrastive_gradient_matrix)
 # augmentation. The cell verifies this, and the gradient formula itself against automatic differentiation.
 
 # %% tags=["nbval-check-output"]
-from jemlib.dynamics import linear_contrastive_loss
+from jemlib.theory import linear_contrastive_loss
 
 n = 40
 x = normal(n, 4) * torch.tensor([1.0, 1.0, 0.0, 0.0], dtype=torch.float64)
@@ -875,7 +875,7 @@ verify("direction k: sigma_1 sigma_2^2 v^T X v", (q.T @ speed @ right).diagonal(
 # size 3 to four of them; weak augmentation adds 0.1 to all.
 
 # %%
-from jemlib.dynamics import linear_contrastive_dynamics
+from jemlib.theory import linear_contrastive_dynamics
 
 x, noise = normal(48, 8), normal(48, 8)
 strong = noise * torch.tensor([0.1] * 4 + [3.0] * 4, dtype=torch.float64)
@@ -935,9 +935,9 @@ claim(
 # %%
 from jemlib.data import load
 from jemlib.evaluate import backbone_knn
-from jemlib.experiment import embeddings
+from jemlib.experiments import embeddings
+from jemlib.experiments.removals import start_collapsed
 from jemlib.methods import build
-from jemlib.removals import start_collapsed
 from jemlib.scales import adjusted_scale
 from jemlib.train import fit
 
@@ -1041,8 +1041,8 @@ import json
 
 from IPython.display import Markdown
 
-from jemlib.course.exercise import repository_root
-from jemlib.removals import table as removals_table
+from jemlib.course.machinery.exercises import repository_root
+from jemlib.experiments.removals import table as removals_table
 
 root = repository_root()
 recorded = root / "results" / "collapse.json" if root else None

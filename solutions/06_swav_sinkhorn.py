@@ -456,7 +456,7 @@ print("if each sample took its favourite instead:", counts.tolist())
 # What gives the favourites is the row step alone, a softmax of $S/\epsilon$, as $\epsilon \to 0$.
 
 # %%
-from jemlib.course.figures import swav as figures
+from jemlib.course.lessons.lesson06_swav_sinkhorn import figures
 
 figures.codes_by_epsilon(scores, (10.0, 0.5, 0.05, 0.005), vertex)
 
@@ -820,7 +820,7 @@ label_votes = check(label_votes)
 # a vote the name of the nearest named one (if it is told where they are), and scores the names on the *other* samples.
 
 # %% tags=["nbval-check-output"]
-from jemlib.probes import hungarian_accuracy, name_clusters, normalized_mutual_information
+from jemlib.evaluate import hungarian_accuracy, name_clusters, normalized_mutual_information
 
 codes = torch.tensor([[0.7, 0.2, 0.1]] * 4 + [[0.1, 0.8, 0.1]] * 3 + [[0.2, 0.2, 0.6]] * 3, dtype=torch.float64)
 truth = torch.tensor([0, 0, 0, 1, 1, 1, 1, 2, 2, 2])
@@ -853,9 +853,9 @@ verify("one cluster for all says nothing", normalized_mutual_information(0 * tru
 # be named by hand.
 
 # %%
-from jemlib.course.lesson06_claims import LABELS, PROTOTYPES, REMOVALS
+from jemlib.course.lessons.lesson06_swav_sinkhorn.claims import LABELS, PROTOTYPES, REMOVALS
 from jemlib.data import load
-from jemlib.experiment import settings_at
+from jemlib.experiments import settings_at
 from jemlib.methods import build
 from jemlib.train import fit
 
@@ -911,7 +911,7 @@ claim("swav.learns", trained=accuracy["SwAV"], untrained=accuracy["untrained bac
 # Each row shows images of the test set whose nearest prototype is the same. Six prototypes, those with most images.
 
 # %%
-from jemlib.course.lesson06_claims import k_means, naming_accuracy, nearest_prototypes
+from jemlib.course.lessons.lesson06_swav_sinkhorn.claims import k_means, naming_accuracy, nearest_prototypes
 
 found = nearest_prototypes(method, images, test)
 sizes = torch.bincount(found.test, minlength=PROTOTYPES)
@@ -929,8 +929,8 @@ plots.image_grid([test.pixels[found.test == cluster][:10] for cluster in largest
 # - *SwAV, logistic*: no clusters; a linear classifier on the same features and equally few labels.
 
 # %%
-from jemlib.features import features
-from jemlib.probes import few_label_accuracy
+from jemlib.evaluate import few_label_accuracy
+from jemlib.nets import features
 
 clusterings = {
     "SwAV, prototypes": found,
@@ -969,9 +969,9 @@ claim("swav.few-labels-name-clusters", swav=named, control=control)
 # **Predict.** Which run ends with the lower loss?
 
 # %%
-from jemlib.course.lesson06_claims import effective_number
+from jemlib.course.lessons.lesson06_swav_sinkhorn.claims import effective_number
 from jemlib.diagnose import assignment_entropy, directional_spread
-from jemlib.experiment import embeddings
+from jemlib.experiments import embeddings
 
 short, histories, counts, entropies = {}, {}, {}, {}
 for name, settings in REMOVALS.items():

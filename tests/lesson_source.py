@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jemlib.course.builder import REQUIRED_SECTIONS
+from jemlib.course.build.notebooks import REQUIRED_SECTIONS
 
 LESSON = "02_barlow_twins"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jemlib import bench
+from jemlib.experiments import bench
 
 
 def test_every_part_counts_two_views_an_image() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from jemlib import losses
-from jemlib.bench_losses import backward, clustered, leaves, loss_pairs, milliseconds, plain_sinkhorn
+from jemlib.experiments.bench_losses import backward, clustered, leaves, loss_pairs, milliseconds, plain_sinkhorn
 
 PAIRED = ("nt_xent", "barlow_twins", "vicreg", "swav", "simsiam", "dino", "sigreg")
 

@@ -12,7 +12,20 @@ from oracles import normal
 from torch import Tensor
 from torch.testing import assert_close
 
-from jemlib.collapse import (
+from jemlib.diagnose import uniformity
+from jemlib.losses import (
+    barlow_twins,
+    byol,
+    decoupled_info_nce,
+    dino,
+    epps_pulley_exact,
+    info_nce,
+    nt_xent,
+    simsiam,
+    swav,
+    vicreg,
+)
+from jemlib.theory import (
     critical_noise,
     curvature,
     gradient_norm,
@@ -21,13 +34,6 @@ from jemlib.collapse import (
     trivial_start,
     vicreg_variance_hinge,
 )
-from jemlib.diagnose import uniformity
-from jemlib.losses import barlow_twins, decoupled_info_nce, info_nce, nt_xent, vicreg
-from jemlib.losses.byol import byol
-from jemlib.losses.dino import dino
-from jemlib.losses.sigreg import epps_pulley_exact
-from jemlib.losses.simsiam import simsiam
-from jemlib.losses.swav import swav
 
 Loss = Callable[[Tensor], Tensor]
 DIRECTION = torch.tensor([3.0, -1.0, 2.0], dtype=torch.float64)

@@ -9,9 +9,9 @@ import nbformat
 import pytest
 from lesson_source import LESSON, STANDARDIZE, exercise, markdown, source
 
-from jemlib.course import builder
-from jemlib.course.builder import SourceError, build, clear_solutions, notation_names, notebooks, parse
-from jemlib.course.exercise import REGISTRY, of_lesson
+from jemlib.course.build import notebooks as builder
+from jemlib.course.build.notebooks import SourceError, build, clear_solutions, notation_names, notebooks, parse
+from jemlib.course.machinery.exercises import REGISTRY, of_lesson
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LESSONS = sorted((REPOSITORY / "solutions").glob("[0-9][0-9]_*.py"))

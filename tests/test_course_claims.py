@@ -7,8 +7,9 @@ import math
 
 import pytest
 
-from jemlib.course import claim, claims
-from jemlib.course.claims import Claim, register, run_claims
+from jemlib.course import claim
+from jemlib.course.machinery import claims
+from jemlib.course.machinery.claims import Claim, register, run_claims
 
 
 def measure(seed, scale):

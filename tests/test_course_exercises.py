@@ -14,9 +14,9 @@ import torch
 
 from jemlib import losses
 from jemlib.course import check, examine, hint, solution
-from jemlib.course import exercise as exercise_module
-from jemlib.course.agreement import Agreement, Wrong
-from jemlib.course.exercise import REGISTRY, Exercise, register, repository_root, solution_text
+from jemlib.course.machinery import exercises as exercise_module
+from jemlib.course.machinery.agreement import Agreement, Wrong
+from jemlib.course.machinery.exercises import REGISTRY, Exercise, register, repository_root, solution_text
 
 EXERCISES = list(REGISTRY.values())
 WRONG = [(exercise, name) for exercise in EXERCISES for name in exercise.wrong]

@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from jemlib.course.exercise import of_lesson
+from jemlib.course.machinery.exercises import of_lesson
 
 nbgrader = pytest.importorskip("nbgrader", reason="needs the teaching extra: pip install -e '.[teaching]'")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jemlib.course import readme
+from jemlib.course.build import readme
 
 MARKS = "top\n<!-- lessons -->\nold\n<!-- /lessons -->\nmiddle\n<!-- results -->\n<!-- /results -->\nend\n"
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from jemlib.course import objectives_so_far, recorded_claims
-from jemlib.course.records import TRAITS
+from jemlib.course.machinery.records import TRAITS
 from jemlib.methods import METHODS
 
 

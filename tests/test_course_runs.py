@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from jemlib.course import runs
+from jemlib.course.machinery import runs
 from jemlib.scales import adjusted_scale, current_scale
 
 

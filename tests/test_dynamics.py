@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from jemlib.diagnose import participation_ratio
-from jemlib.dynamics import (
+from jemlib.nets import direct_predictor
+from jemlib.theory import (
     contrastive_gradient_matrix,
     critical_weight_decay,
-    direct_predictor,
     fixed_points,
     linear_contrastive_dynamics,
     linear_contrastive_loss,

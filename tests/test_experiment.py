@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from jemlib import experiment
 from jemlib.data import load
 from jemlib.evaluate import protocol
-from jemlib.experiment import compare, markdown_table, restore, run
+from jemlib.experiments import compare, markdown_table, restore, run
+from jemlib.experiments import runs as experiment
 
 REQUIRED = {
     "method", "data", "scale", "seed", "backbone", "knn", "linear", "normalized_std", "rankme", "train_seconds",

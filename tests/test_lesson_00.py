@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from pictures import assert_nothing_is_cut_off
 
 from jemlib import evaluate
-from jemlib.course.exercises.start import cosine_matrix, energy, knn_votes, mirror
-from jemlib.course.figures import start as figures
-from jemlib.course.lesson00_claims import RECIPES
+from jemlib.course.lessons.lesson00_start_here import figures
+from jemlib.course.lessons.lesson00_start_here.claims import RECIPES
+from jemlib.course.lessons.lesson00_start_here.exercises import cosine_matrix, energy, knn_votes, mirror
 from jemlib.data.motifs import PATTERNS, render, sample_factors
 from jemlib.methods import build
 from jemlib.views import crop_and_resize

@@ -11,9 +11,8 @@ import torch
 from pictures import assert_nothing_is_cut_off
 
 from jemlib import losses
-from jemlib.course import lesson01_claims as claims
-from jemlib.course.exercises.contrastive import info_nce_gradient
-from jemlib.course.figures import contrastive as figures
+from jemlib.course.lessons.lesson01_contrastive import claims, figures
+from jemlib.course.lessons.lesson01_contrastive.exercises import info_nce_gradient
 from jemlib.scales import SCALES
 
 HISTORY = [{"step": s, "loss": 6.2 - s / 200, "alignment": 0.2, "uniformity": -s / 250} for s in range(0, 751, 50)]

@@ -9,8 +9,8 @@ import pytest
 import torch
 from pictures import assert_nothing_is_cut_off
 
-from jemlib.course import lesson03_claims
-from jemlib.course.figures import bottleneck as figures
+from jemlib.course.lessons.lesson03_information_bottleneck import claims as lesson03_claims
+from jemlib.course.lessons.lesson03_information_bottleneck import figures
 from jemlib.data import load
 from jemlib.methods import build
 
@@ -81,7 +81,7 @@ def test_agreement_is_one_without_distortion_and_low_for_an_untrained_network(mo
 
 
 def test_claims_hold_on_numbers_that_fit_and_fail_on_equal_ones() -> None:
-    from jemlib.course.claims import known
+    from jemlib.course.machinery.claims import known
 
     mine = {one.id: one for one in known().values() if one.lesson == lesson03_claims.LESSON}
     numbers = {

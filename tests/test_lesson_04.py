@@ -8,11 +8,10 @@ import pytest
 import torch
 from pictures import assert_nothing_is_cut_off
 
-from jemlib.collapse import scale_coefficient
 from jemlib.course import examine
-from jemlib.course.figures import vicreg as figures
-from jemlib.course.figures import vicreg_forces as cloud
+from jemlib.course.lessons.lesson04_vicreg import figures
 from jemlib.losses import vicreg
+from jemlib.theory import scale_coefficient
 
 
 @pytest.fixture(autouse=True)
@@ -35,45 +34,45 @@ def test_every_picture_draws_with_nothing_cut_off_and_leaves_no_figure_open(draw
     assert_nothing_is_cut_off(draw())
 
 
-@pytest.mark.parametrize("name", cloud.CLOUDS)
+@pytest.mark.parametrize("name", figures.CLOUDS)
 def test_the_forces_are_minus_the_gradient_of_the_loss(name) -> None:
-    points = cloud.CLOUDS[name]()
+    points = figures.CLOUDS[name]()
     z = points.clone().requires_grad_()
-    vicreg(z[0], z[1], **cloud.WEIGHTS).total.backward()
-    found = cloud.forces(points)
+    vicreg(z[0], z[1], **figures.WEIGHTS).total.backward()
+    found = figures.forces(points)
     torch.testing.assert_close(sum(found.force.values()), -z.grad)
-    assert set(found.force) == set(cloud.TERMS)
-    assert float(points.abs().max()) <= cloud.EDGE
+    assert set(found.force) == set(figures.TERMS)
+    assert float(points.abs().max()) <= figures.EDGE
 
 
 def test_each_force_does_what_the_lesson_says() -> None:
-    far = cloud.forces(cloud._apart()).force["invariance"]
+    far = figures.forces(figures._apart()).force["invariance"]
     assert (far[0, :, 0] > 0).all()  # view A stands at the left, and is drawn to the right
     torch.testing.assert_close(far[0], -far[1])
-    line = cloud.forces(cloud._line())
+    line = figures.forces(figures._line())
     assert float(line.loss.variance) == 0
     assert float(line.force["covariance"].abs().max()) > 1
-    point, wide = cloud._point(0.06), cloud._point(0.6)
-    pushes = [float(cloud.forces(z).force["variance"].norm()) for z in (point, wide)]
+    point, wide = figures._point(0.06), figures._point(0.6)
+    pushes = [float(figures.forces(z).force["variance"].norm()) for z in (point, wide)]
     assert pushes[0] == pytest.approx(pushes[1], rel=0.05)
-    assert not any(f.any() for f in cloud.forces(cloud._point(0.0)).force.values())
+    assert not any(f.any() for f in figures.forces(figures._point(0.0)).force.values())
 
 
 def test_following_the_forces_lowers_the_loss_and_stays_in_the_field() -> None:
-    for make in cloud.CLOUDS.values():
+    for make in figures.CLOUDS.values():
         points = make()
-        after = cloud.follow(points, steps=40)
-        assert float(cloud.forces(after).loss.total) <= float(cloud.forces(points).loss.total)
-        assert float(after.abs().max()) <= cloud.EDGE
-    exact = cloud._point(0.0)
-    assert torch.equal(cloud.follow(exact), exact)
+        after = figures.follow(points, steps=40)
+        assert float(figures.forces(after).loss.total) <= float(figures.forces(points).loss.total)
+        assert float(after.abs().max()) <= figures.EDGE
+    exact = figures._point(0.0)
+    assert torch.equal(figures.follow(exact), exact)
 
 
 @pytest.mark.parametrize(
     ("text", "found"),
     [
         ("3,0.5,-1.25", (3, 0.5, -1.25)),
-        ("0,9,-9", (0, cloud.EDGE, -cloud.EDGE)),
+        ("0,9,-9", (0, figures.EDGE, -figures.EDGE)),
         ("12,0,0", None),
         ("-1,0,0", None),
         ("1,nan,0", None),
@@ -86,28 +85,28 @@ def test_following_the_forces_lowers_the_loss_and_stays_in_the_field() -> None:
     ],
 )
 def test_what_the_page_writes_is_read_and_nonsense_is_ignored(text, found) -> None:
-    assert cloud.parse(text, 12) == found
+    assert figures.parse(text, 12) == found
 
 
 def test_a_moved_point_is_the_only_one_that_moves() -> None:
-    points = cloud._cloud()
-    new = cloud.moved(points, 8, 0.25, -0.5)
+    points = figures._cloud()
+    new = figures.moved(points, 8, 0.25, -0.5)
     changed = (new != points).any(dim=2).nonzero().tolist()
     assert changed == [[1, 2]]
-    assert cloud.label(8) == "B3"
+    assert figures.label(8) == "B3"
     assert new[1, 2].tolist() == [0.25, -0.5]
 
 
 def test_the_svg_holds_every_point_and_an_arrow_for_each_force_that_is_not_zero() -> None:
-    points = cloud._cloud()
-    text = cloud.svg(points, cloud.forces(points), "1,0,0")
+    points = figures._cloud()
+    text = figures.svg(points, figures.forces(points), "1,0,0")
     assert text.count("data-point=") == 12
     assert 'data-event="1,0,0"' in text
     assert text.count("<polygon") >= 20
-    exact = cloud._point(0.0)
-    assert "<polygon" not in cloud.svg(exact, cloud.forces(exact))
-    only = cloud.svg(points, cloud.forces(points, {"invariance": 25.0}))
-    assert cloud.LOOKS["variance"][0] not in only
+    exact = figures._point(0.0)
+    assert "<polygon" not in figures.svg(exact, figures.forces(exact))
+    only = figures.svg(points, figures.forces(points, {"invariance": 25.0}))
+    assert figures.LOOKS["variance"][0] not in only
 
 
 def parts(box):
@@ -138,8 +137,8 @@ def test_a_drag_a_slider_a_checkbox_and_a_button_redraw_the_cloud() -> None:
     assert picture.value != seen[-1]
     seen.append(picture.value)
     widget["variance"].value = False
-    assert cloud.LOOKS["variance"][0] in seen[-1]
-    assert cloud.LOOKS["variance"][0] not in picture.value
+    assert figures.LOOKS["variance"][0] in seen[-1]
+    assert figures.LOOKS["variance"][0] not in picture.value
     seen.append(picture.value)
     widget["follow the forces"].click()
     assert picture.value != seen[-1]

@@ -8,13 +8,13 @@ import pytest
 import torch
 from pictures import assert_nothing_is_cut_off
 
-from jemlib.course import claims
-from jemlib.course.exercises.collapse import info_nce_bend, name_collapse
-from jemlib.course.figures import collapse as figures
-from jemlib.course.lesson05_claims import linear_numbers, short
-from jemlib.dynamics import linear_contrastive_dynamics
+from jemlib.course.lessons.lesson05_collapse import figures
+from jemlib.course.lessons.lesson05_collapse.claims import linear_numbers, short
+from jemlib.course.lessons.lesson05_collapse.exercises import info_nce_bend, name_collapse
+from jemlib.course.machinery import claims
 from jemlib.losses import info_nce
 from jemlib.scales import SCALES
+from jemlib.theory import linear_contrastive_dynamics
 
 GENERATOR = torch.Generator().manual_seed(0)
 CLOUDS = {

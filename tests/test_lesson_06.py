@@ -10,16 +10,20 @@ import torch
 from matplotlib.figure import Figure
 from pictures import assert_nothing_is_cut_off
 
-from jemlib.course import claims
-from jemlib.course import lesson06_claims as lesson
-from jemlib.course.exercises.swav import label_votes, soft_assignments, swapped_prediction_gradient
-from jemlib.course.figures import swav as figures
+from jemlib.course.lessons.lesson06_swav_sinkhorn import claims as lesson
+from jemlib.course.lessons.lesson06_swav_sinkhorn import figures
+from jemlib.course.lessons.lesson06_swav_sinkhorn.exercises import (
+    label_votes,
+    soft_assignments,
+    swapped_prediction_gradient,
+)
+from jemlib.course.machinery import claims
 from jemlib.data import Images
-from jemlib.experiment import settings_at
+from jemlib.evaluate import name_clusters
+from jemlib.experiments import settings_at
 from jemlib.losses import sinkhorn, swapped_prediction
 from jemlib.methods import build
 from jemlib.nets import Prototypes
-from jemlib.probes import name_clusters
 from jemlib.scales import SCALES
 from jemlib.train import History
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from source_items import ERRATA, ITEMS, PLANNED
 
-from jemlib.course import claims
-from jemlib.course.builder import notation_names, parse
-from jemlib.course.exercise import REGISTRY, of_lesson
+from jemlib.course.build.notebooks import notation_names, parse
+from jemlib.course.machinery import claims
+from jemlib.course.machinery.exercises import REGISTRY, of_lesson
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "solutions").glob("[0-9]*.py"))}

@@ -16,8 +16,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from jemlib import diagnose
-from jemlib.losses.alignment_uniformity import align_uniform, info_nce_uniformity, uniformity_term
-from jemlib.losses.info_nce import info_nce
+from jemlib.losses import align_uniform, info_nce, info_nce_uniformity, uniformity_term
 
 Views = tuple[Tensor, Tensor]
 F64 = torch.float64

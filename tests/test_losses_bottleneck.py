@@ -16,20 +16,24 @@ from oracles import batches, normal, permutation, rotation, seeds, views
 from torch import Tensor
 from torch.testing import assert_close
 
-from jemlib.losses.barlow_twins import barlow_twins, cross_correlation, invariance_term, redundancy_term, standardize
-from jemlib.losses.bottleneck import (
+from jemlib.losses import (
     auto_correlation,
+    barlow_twins,
     beta_of_weight,
     bottleneck_surrogates,
     conditional_covariance,
     conditional_entropy,
+    cross_correlation,
     entropy,
     frobenius_term,
     gaussian_bottleneck,
     gaussian_entropy,
     information_bottleneck,
+    invariance_term,
     log_determinant_term,
     mutual_information,
+    redundancy_term,
+    standardize,
     weight_of_beta,
 )
 

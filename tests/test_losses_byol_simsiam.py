@@ -14,8 +14,7 @@ from oracles import dot, normal, permutation, rotation, rows, seeds, unit
 from torch import Tensor
 from torch.testing import assert_close
 
-from jemlib.losses.byol import byol
-from jemlib.losses.simsiam import simsiam
+from jemlib.losses import byol, simsiam
 
 Four = tuple[Tensor, Tensor, Tensor, Tensor]
 BOTH: list[Callable[..., Any]] = [byol, simsiam]

@@ -13,7 +13,7 @@ from oracles import normal, permutation, rows, seeds
 from torch import Tensor
 from torch.testing import assert_close
 
-from jemlib.losses.data2vec import data2vec, data2vec_targets
+from jemlib.losses import data2vec, data2vec_targets
 
 F64 = torch.float64
 

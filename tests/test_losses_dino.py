@@ -13,8 +13,7 @@ from oracles import log_sum_exp, normal, permutation, rows, seeds
 from torch import Tensor
 from torch.testing import assert_close
 
-from jemlib.losses.dino import balanced_center, dino, update_center
-from jemlib.losses.swav import sinkhorn
+from jemlib.losses import balanced_center, dino, sinkhorn, update_center
 
 Batch = tuple[list[Tensor], list[Tensor], Tensor]
 F64 = torch.float64

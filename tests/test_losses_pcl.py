@@ -14,10 +14,10 @@ from oracles import dot, log_sum_exp, normal, permutation, rotation, rows, seeds
 from torch import Tensor
 from torch.testing import assert_close
 
-from jemlib.losses.info_nce import info_nce
-from jemlib.losses.pcl import (
+from jemlib.losses import (
     concentration,
     elbo,
+    info_nce,
     info_nce_queue,
     kl_to_posterior,
     log_evidence,

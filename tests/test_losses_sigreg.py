@@ -14,7 +14,7 @@ from oracles import batches, normal, permutation, rotation, rows, seeds, views
 from torch import Tensor
 from torch.testing import assert_close
 
-from jemlib.losses.sigreg import epps_pulley, epps_pulley_exact, lejepa, sigreg
+from jemlib.losses import epps_pulley, epps_pulley_exact, lejepa, sigreg
 
 F64 = torch.float64
 COLLAPSED = 0.40204757973166455  # T / N of the 17 knots when every sample is 0

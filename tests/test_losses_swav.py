@@ -15,7 +15,7 @@ from scipy.optimize import linprog
 from torch import Tensor
 from torch.testing import assert_close
 
-from jemlib.losses.swav import SwAVLoss, sinkhorn, swapped_prediction, swav, swav_codes, swav_multicrop
+from jemlib.losses import SwAVLoss, sinkhorn, swapped_prediction, swav, swav_codes, swav_multicrop
 
 EPSILONS = [0.0005, 0.003, 0.01, 0.05, 0.3, 2.0, 100.0]
 

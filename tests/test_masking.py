@@ -11,20 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from jemlib.masking import (
+from jemlib.nets import (
     WAYS,
-    clean_fraction,
+    Backbone,
+    build_backbone,
+    conv_small,
     encode_masked,
-    enlarge,
-    mask_pixels,
-    masked_views,
-    patch_mask,
     receptive_field,
     sparse_forward,
-    visible_count,
-    visible_tokens,
+    vit_micro,
 )
-from jemlib.nets import Backbone, build_backbone, conv_small, vit_micro
+from jemlib.views import clean_fraction, enlarge, mask_pixels, masked_views, patch_mask, visible_count, visible_tokens
 
 
 def seeded(seed: int = 0) -> torch.Generator:

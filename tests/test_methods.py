@@ -9,7 +9,7 @@ import torch
 
 from jemlib.losses import barlow_twins, nt_xent, vicreg
 from jemlib.methods import METHODS, build, known_settings
-from jemlib.recipes import Recipe
+from jemlib.views import Recipe
 
 LOSSES = {
     "simclr": lambda a, b: nt_xent(a, b, 0.2),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from jemlib.momentum import MomentumEncoder, cosine_momentum
+from jemlib.nets import MomentumEncoder, cosine_momentum
 
 
 def student(seed: int = 0) -> nn.Sequential:

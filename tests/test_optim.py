@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from jemlib.optim import LARS, OPTIMIZERS, build_optimizer, learning_rate
+from jemlib.scales import OPTIMIZERS
+from jemlib.train import LARS, build_optimizer, learning_rate
 
 
 def test_the_rate_rises_to_the_peak_and_falls_as_half_a_cosine() -> None:

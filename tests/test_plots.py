@@ -7,8 +7,9 @@ import pytest
 import torch
 from pictures import assert_nothing_is_cut_off
 
-from jemlib import plots, widgets
-from jemlib.course.figures import barlow_twins as figures
+from jemlib import plots
+from jemlib.course.lessons.lesson02_barlow_twins import figures
+from jemlib.plots import widgets
 from jemlib.train import History
 
 HISTORY = History(

@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jemlib import methods, probes
+from jemlib import methods
 from jemlib.data import Images, load
-from jemlib.features import evaluating
+from jemlib.evaluate import factors as probes
+from jemlib.nets import evaluating
 from jemlib.views import normalize
 
 N, M, D = 300, 200, 12

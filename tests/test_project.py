@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -54,21 +55,60 @@ def test_the_package_lists_every_module() -> None:
     assert set(LAYERS) == parts - {"__init__"}
 
 
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted((ROOT / "jemlib").rglob("*.py"))}
+
+
+def imported_by(name: str) -> set[str]:
+    """The jemlib modules that a module imports: at its head, inside functions, and for type checking alone."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} imports relatively"
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            # `from package import module` is an arrow to the module; any other name one to the package itself
+            found |= {one if one in MODULES else str(node.module) for one in inside}
+    return {one for one in found if one in MODULES and one not in ("jemlib", name)}
+
+
+ARROWS = {name: imported_by(name) for name in MODULES}
+
+
 @pytest.mark.parametrize("layer", LAYERS)
 def test_imports_point_downwards(layer: str) -> None:
     above = set(LAYERS[LAYERS.index(layer) + 1 :])
-    path = ROOT / "jemlib" / layer
-    for file in sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]:
-        text = re.sub(r"^if TYPE_CHECKING:\n(    .*\n)+", "", file.read_text(), flags=re.MULTILINE)
-        imported = re.findall(r"^\s*from jemlib\.(\w+)", text, re.MULTILINE)
-        for line in re.findall(r"^\s*from jemlib import (.+)$", text, re.MULTILINE):
-            imported += [name.split(" as ")[0].strip(" ()") for name in line.split(",")]
-        assert not set(imported) & above, f"{file.name} imports upwards"
+    arrows = {
+        (name, other)
+        for name, others in ARROWS.items()
+        for other in others
+        if name.split(".")[1:2] == [layer] and other.split(".")[1] in above
+    }
+    assert arrows == set()
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    done: set[str] = set()
+
+    def follow(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join([*path[path.index(name) :], name])
+        if name not in done:
+            for other in sorted(ARROWS[name]):
+                follow(other, (*path, name))
+            done.add(name)
+
+    for name in MODULES:
+        follow(name, ())
 
 
 def test_no_file_of_the_library_is_too_long_to_read() -> None:
     """600 lines; the exercises are exempt, because each stands beside its long list of wrong answers."""
-    files = [p for p in (ROOT / "jemlib").rglob("*.py") if p.parent.name != "exercises"]
+    files = [p for p in (ROOT / "jemlib").rglob("*.py") if p.name != "exercises.py"]
     assert {p.name: n for p in files if (n := len(p.read_text().splitlines())) > 600} == {}
 
 

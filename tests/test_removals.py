@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from jemlib.experiments import measure
+from jemlib.experiments.removals import REMOVALS, at_work, crosses, run_removals, start_collapsed, table
 from jemlib.methods import METHODS, build, known_settings
-from jemlib.removals import REMOVALS, at_work, crosses, measure, run_removals, start_collapsed, table
 
 DIAGNOSTICS = ("normalized_std", "directional_spread", "rankme", "participation_ratio", "correlation", "knn")
 

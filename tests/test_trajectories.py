@@ -11,18 +11,18 @@ from oracles import normal
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from jemlib import trajectories as module
 from jemlib.data import Images, motifs
-from jemlib.features import features
-from jemlib.invariance import ris
-from jemlib.trajectories import (
+from jemlib.invariance import (
     IMAGE_TRANSFORMATIONS,
     MOTIF_TRANSFORMATIONS,
     Trajectories,
     image_trajectories,
     measure_invariance,
     motif_trajectories,
+    ris,
 )
+from jemlib.invariance import trajectories as module
+from jemlib.nets import features
 
 IDENTITY = {"foreground_hue", "background_hue", "saturation", "contrast", "frequency", "phase", "noise_seed"}
 CHANGES = {

@@ -13,9 +13,8 @@ from scipy.stats import ks_2samp
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 
-from jemlib import views
-from jemlib.recipes import LOCAL_CROP, PRESETS, Recipe, ViewParameters
-from jemlib.views import make_views
+from jemlib.views import LOCAL_CROP, PRESETS, Recipe, ViewParameters, make_views
+from jemlib.views import making as views
 
 CLOSE = 2 / 255
 EVERYTHING = Recipe(blur=0.5, solarize=0.5)

@@ -1,17 +1,18 @@
 """What the notebooks call: exercises with their checks, derivation steps, and claims that are measured."""
 
-from jemlib.course import exercises  # registers the exercises
-from jemlib.course.claims import claim
-from jemlib.course.exercise import Verdict, check, examine, hint, solution
-from jemlib.course.records import objectives_so_far, recorded_claims
-from jemlib.course.verify import verify
+from jemlib.course.machinery.claims import claim
+from jemlib.course.machinery.exercises import Verdict, check, examine, hint, solution
+from jemlib.course.machinery.lessons import load
+from jemlib.course.machinery.records import objectives_so_far, recorded_claims
+from jemlib.course.machinery.verify import verify
+
+load("exercises")
 
 __all__ = [
     "Verdict",
     "check",
     "claim",
     "examine",
-    "exercises",
     "hint",
     "objectives_so_far",
     "recorded_claims",

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from jemlib import validate
 from jemlib.losses import BYOLLoss, byol
 from jemlib.methods.method import Method
-from jemlib.methods.predictor import build_predictor
-from jemlib.momentum import MomentumEncoder, cosine_momentum
+from jemlib.nets import MomentumEncoder, build_predictor, cosine_momentum
 
 
 class BYOL(Method):

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from jemlib import validate
 from jemlib.losses import DINOLoss, balanced_center, dino, update_center
 from jemlib.methods.multicrop import MultiCrop
-from jemlib.momentum import MomentumEncoder, cosine_momentum
-from jemlib.nets import Prototypes
+from jemlib.nets import MomentumEncoder, Prototypes, cosine_momentum
 
 CENTERINGS = ("balanced", "mean", "none")
 

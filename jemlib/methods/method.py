@@ -10,10 +10,8 @@ from torch import Tensor, nn
 
 from jemlib import validate
 from jemlib.data import Images
-from jemlib.masking import WAYS, encode_masked, patch_mask
-from jemlib.nets import build_backbone, head
-from jemlib.recipes import Views, as_setting, resolve
-from jemlib.views import make_views
+from jemlib.nets import WAYS, build_backbone, encode_masked, head
+from jemlib.views import Views, as_setting, make_views, patch_mask, resolve
 
 
 class Method(nn.Module):

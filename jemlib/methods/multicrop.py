@@ -10,8 +10,7 @@ from torch import Tensor
 
 from jemlib import validate
 from jemlib.methods.method import Method
-from jemlib.recipes import LOCAL_CROP
-from jemlib.views import SIZE, make_views
+from jemlib.views import LOCAL_CROP, SIZE, make_views
 
 
 class MultiCrop(Method):

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 from jemlib import validate
 from jemlib.data import Images
-from jemlib.features import features
 from jemlib.losses import concentration, info_nce_queue, proto_nce
 from jemlib.methods.method import Method
-from jemlib.momentum import MomentumEncoder, cosine_momentum
+from jemlib.nets import MomentumEncoder, cosine_momentum, features
 
 
 class PCLLoss(NamedTuple):

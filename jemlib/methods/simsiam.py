@@ -9,7 +9,7 @@ from torch import Tensor
 
 from jemlib.losses import SimSiamLoss, simsiam
 from jemlib.methods.method import Method
-from jemlib.methods.predictor import build_predictor
+from jemlib.nets import build_predictor
 
 
 class SimSiam(Method):

@@ -1,0 +1,536 @@
+"""The notebook builder: one source per lesson, `solutions/NN_name.py`, becomes two notebooks.
+
+    lessons/NN_name.ipynb     what a learner opens: solution regions cleared as nbgrader clears them, no outputs
+    solutions/NN_name.ipynb   the solved lesson, executed, with outputs
+
+Conventions of a source (py:percent, runs top to bottom as a script):
+
+    # %% exercise="NAME"      the solved function, its body between ### BEGIN SOLUTION and ### END SOLUTION
+    # %% check="NAME"         holds `NAME = check(NAME)`
+    # %% tags=["..."]         tags of a code cell, such as nbval-check-output
+    {{exercise:NAME}}         in markdown: the exercise's header line
+
+Ids, points and headers come from the registry of exercises. The same source gives the same bytes every time.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import copy
+import hashlib
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jemlib.course.machinery.exercises import Exercise, REGISTRY, of_lesson, repository_root
+from jemlib.course.build.readme import filled, read_record
+from jemlib.experiments import hardware
+from jemlib.files import write_bytes, write_json, write_text
+from jemlib.scales import current_scale
+
+# Second-level headings that every lesson has; a heading may go on after the name ("## Derivation: the gradient").
+REQUIRED_SECTIONS = (
+    "What you will learn",
+    "Before you start",
+    "Notation",
+    "Derivation",
+    "Ladder",
+    "Predict, then run",
+    "Experiment",
+    "Widget",
+    "What the sources got wrong",
+    "Take-away",
+    "Quiz",
+    "References",
+)
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+STUB = ("# YOUR CODE HERE", "raise NotImplementedError()")
+METADATA = {
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+HEADER = re.compile(r"\{\{exercise:(\w+)\}\}")
+# A cell may take this long. The `cpu` scale promises a minute per run, and a cell may hold several.
+CELL_SECONDS = 1200
+
+
+class SourceError(ValueError):
+    """A lesson's source breaks a convention; the message says which one and where."""
+
+
+def build(
+    names: Iterable[str] | None = None,
+    *,
+    check: bool = False,
+    execute: bool | None = None,
+    root: str | Path | None = None,
+    report: Callable[[str], None] = lambda message: None,
+) -> list[Path]:
+    """Write the notebooks of lessons and the tables of README.md, or with `check` only say which ones differ.
+
+    Args:
+        names: lessons such as "02_barlow_twins" or "02"; None means all, and then left-over notebooks count as well.
+        check: write nothing.
+        execute: run the solved notebook always (True), never (False), or when its code changed or it has no
+            outputs (None). Changes in prose keep the outputs.
+        root: the folder that holds lessons/ and solutions/; None means this repository.
+        report: called with a line of text before each lesson that is executed.
+
+    Returns:
+        the files that were written, or with `check` those that differ, relative to the root.
+
+    Raises:
+        SourceError: a source breaks a convention.
+        RuntimeError: a cell of the solved notebook fails.
+    """
+    root = Path(root) if root is not None else repository_root()
+    if root is None:
+        raise FileNotFoundError("no folder with solutions/ and jemlib/ here or above; run this inside the repository.")
+    changed: list[Path] = []
+    for source in _sources(root, names):
+        student, solved = notebooks(source.read_text(encoding="utf-8"), source.stem)
+        paths = root / "lessons" / f"{source.stem}.ipynb", source.with_suffix(".ipynb")
+        committed = _read(paths[1])
+        fresh = committed is not None and _is_executed(committed) and _code(committed) == _code(solved)
+        if fresh and committed is not None and not (execute and not check):
+            _adopt_outputs(solved, committed)
+        elif check or execute is False:
+            changed += [paths[1].relative_to(root)] if check else []
+            solved = None
+        else:
+            report(f"executing {paths[1].relative_to(root)}")
+            started = time.perf_counter()
+            _execute(solved, paths[1], root)
+            _record_seconds(root, source.stem, time.perf_counter() - started)
+        for path, notebook in zip(paths, (student, solved)):
+            if notebook is not None and _update(path, _text(notebook), check):
+                changed.append(path.relative_to(root))
+    if names is None and check:
+        changed += [path.relative_to(root) for path in _left_over(root)]
+    changed += _update_picture(root, check)
+    page = root / "README.md"
+    if names is None and page.is_file() and _update(page, filled(page.read_text(encoding="utf-8"), root), check):
+        changed.append(page.relative_to(root))
+    return sorted(changed)
+
+
+def _update_picture(root: Path, check: bool) -> list[Path]:
+    """README's picture: the figure of the cell that is tagged `readme`, taken from the solved notebook."""
+    path = root / "results" / "readme.png"
+    for source in _sources(root, None):
+        notebook = _read(source.with_suffix(".ipynb"))
+        for cell in notebook.cells if notebook is not None else []:
+            pictures = [o.data["image/png"] for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
+            if "readme" not in cell.metadata.get("tags", []) or not pictures:
+                continue
+            fresh = base64.b64decode(pictures[0])
+            if path.is_file() and path.read_bytes() == fresh:
+                return []
+            if not check:
+                path.parent.mkdir(exist_ok=True)
+                write_bytes(path, fresh)
+            return [path.relative_to(root)]
+    return []
+
+
+def _record_seconds(root: Path, lesson: str, seconds: float) -> None:
+    """Keep how long a solved lesson ran, for the README. Only scale `cpu` counts: that is what a reader waits for."""
+    scale = current_scale()
+    if scale.name == "cpu" and (root / "results").is_dir():
+        record = {**read_record(root, "lessons"), lesson: {"seconds": round(seconds), **hardware()}}
+        write_json(root / "results" / "lessons.json", record)
+
+
+def notebooks(text: str, lesson: str) -> tuple[Any, Any]:
+    """The student's and the solved notebook of a source, both without outputs."""
+    import nbformat
+
+    banner = nbformat.v4.new_markdown_cell(_banner(lesson))
+    solved = _notebook([banner, *parse(text, lesson)])
+    student = copy.deepcopy(solved)
+    for cell in student.cells:
+        if cell.cell_type == "code":
+            cell.source = clear_solutions(cell.source)
+    return student, solved
+
+
+def parse(text: str, lesson: str) -> list[Any]:
+    """The cells of a source with headers filled in, after every convention has been checked."""
+    import jupytext
+
+    cells = [cell for cell in jupytext.reads(text, fmt="py:percent").cells if cell.source.strip()]
+    for number, cell in enumerate(cells, start=1):
+        _check_options(cell, f"{lesson}, cell {number}")
+        _check_marks(cell, f"{lesson}, cell {number}")
+    _check_exercises(cells, lesson)
+    markdown = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    code = "\n\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    _check_sections(markdown, lesson)
+    unknown = unknown_names(markdown, code)
+    if unknown:
+        raise SourceError(
+            f"{lesson}: the notation table names {', '.join(unknown)}, "
+            "found neither in the lesson's code nor in jemlib."
+        )
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            cell.source = HEADER.sub(lambda match: REGISTRY[match[1]].header, cell.source)
+    return cells
+
+
+def clear_solutions(source: str) -> str:
+    """Replace each solution region as nbgrader's ClearSolutions does: the stub, indented as the begin mark."""
+    lines: list[str] = []
+    inside = False
+    for line in source.split("\n"):
+        if BEGIN in line:
+            indent = line[: len(line) - len(line.lstrip())]
+            lines += [indent + stub for stub in STUB]
+            inside = True
+        elif END in line:
+            inside = False
+        elif not inside:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def notation_names(source: str) -> list[str]:
+    """The code names of the notation table: whatever stands in backticks in the second column of its rows.
+
+    Args:
+        source: a lesson's source, or its markdown alone.
+    """
+    section = re.search(r"^(?:# )?## +Notation\b.*?$(.*?)(?=^(?:# )?## |\Z)", source, flags=re.MULTILINE | re.DOTALL)
+    names: list[str] = []
+    for line in section[1].splitlines() if section else []:
+        row = line.removeprefix("# ").strip()
+        columns = [column.strip() for column in re.split(r"(?<!\\)\|", row)[1:-1]]
+        if len(columns) >= 3:
+            names += re.findall(r"`([^`]+)`", columns[1])
+    return names
+
+
+def unknown_names(markdown: str, code: str) -> list[str]:
+    """The names of the notation table that neither the lesson's code nor jemlib uses."""
+    known = _identifiers(code) | _library_identifiers()
+    return [name for name in notation_names(markdown) if not _identifiers(name) <= known]
+
+
+# --- Checking a source ------------------------------------------------------------------------------------------
+
+
+def _check_options(cell: Any, place: str) -> None:
+    """Only known options: a misspelt one would silently make an exercise an ordinary cell."""
+    for option in ("lines_to_next_cell", "lines_to_end_of_cell_marker"):
+        cell.metadata.pop(option, None)
+    known = {"exercise", "check", "tags"} if cell.cell_type == "code" else {"tags"}
+    for option in cell.metadata:
+        if option not in known:
+            raise SourceError(f"{place}: unknown option {option!r} after # %%; known are {', '.join(sorted(known))}.")
+    if "exercise" in cell.metadata and "check" in cell.metadata:
+        raise SourceError(f"{place}: a cell holds an exercise or its check, not both.")
+
+
+def _check_marks(cell: Any, place: str) -> None:
+    """Solution marks come in pairs, and only in exercise cells."""
+    inside = False
+    for line in cell.source.split("\n"):
+        if "BEGIN SOLUTION" in line or "END SOLUTION" in line:
+            if line.strip() not in (BEGIN, END):
+                raise SourceError(
+                    f"{place}: a mark is {BEGIN!r} or {END!r} on a line of its own; got {line.strip()!r}."
+                )
+            if (line.strip() == BEGIN) == inside:
+                raise SourceError(f"{place}: {line.strip()!r} without its partner.")
+            inside = not inside
+    if inside:
+        raise SourceError(f"{place}: {BEGIN!r} without its partner.")
+    if BEGIN in cell.source and "exercise" not in cell.metadata:
+        raise SourceError(f"{place}: a solution region in a cell that is not an exercise cell.")
+    if BEGIN not in cell.source and "exercise" in cell.metadata:
+        raise SourceError(f"{place}: exercise {cell.metadata['exercise']} has no solution region.")
+
+
+def _check_exercises(cells: list[Any], lesson: str) -> None:
+    """Every exercise is known, defined, announced by its header, and followed by its check; each of these once."""
+    at = {kind: _positions(cells, kind, lesson) for kind in ("exercise", "check")}
+    headers: dict[str, int] = {}
+    for position, cell in enumerate(cells):
+        for name in HEADER.findall(cell.source) if cell.cell_type == "markdown" else []:
+            if name in headers:
+                raise SourceError(f"{lesson}: the header of {name} stands twice.")
+            headers[name] = position
+    for name in [*at["exercise"], *at["check"], *headers]:
+        _registered(name, lesson)
+        if name not in at["exercise"]:
+            raise SourceError(f"{lesson}: there is a check or a header of {name}, but no exercise cell.")
+        if name not in at["check"]:
+            raise SourceError(f'{lesson}: exercise {name} has no check cell (# %% check="{name}").')
+        if name not in headers:
+            raise SourceError(f"{lesson}: exercise {name} has no header ({{{{exercise:{name}}}}} in markdown).")
+        if not headers[name] < at["exercise"][name] < at["check"][name]:
+            raise SourceError(f"{lesson}: the order must be header, exercise, check; not so for {name}.")
+        _check_code(name, cells[at["exercise"][name]].source, cells[at["check"][name]].source, lesson)
+
+
+def _positions(cells: list[Any], kind: str, lesson: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for position, cell in enumerate(cells):
+        name = cell.metadata.get(kind)
+        if name in found:
+            raise SourceError(f"{lesson}: two {kind} cells for {name}.")
+        if name is not None:
+            found[name] = position
+    return found
+
+
+def _registered(name: str, lesson: str) -> Exercise:
+    exercise = REGISTRY.get(name)
+    if exercise is None or exercise.lesson != lesson:
+        known = ", ".join(e.name for e in of_lesson(lesson)) or "none"
+        raise SourceError(f"{lesson}: no exercise {name} is registered for this lesson; registered are: {known}.")
+    return exercise
+
+
+def _check_code(name: str, exercise: str, check: str, lesson: str) -> None:
+    if not any(isinstance(node, ast.FunctionDef) and node.name == name for node in _tree(exercise).body):
+        raise SourceError(f"{lesson}: the exercise cell of {name} must define a function of that name.")
+    if f"{name} = check({name})" not in [ast.unparse(node) for node in _tree(check).body]:
+        raise SourceError(f"{lesson}: the check cell of {name} must hold `{name} = check({name})`.")
+
+
+def _check_sections(markdown: str, lesson: str) -> None:
+    headings = re.findall(r"^## +(.+?)\s*$", markdown, flags=re.MULTILINE)
+    missing = [name for name in REQUIRED_SECTIONS if not any(re.match(rf"{re.escape(name)}\b", h) for h in headings)]
+    if missing:
+        raise SourceError(f"{lesson}: missing sections: {', '.join(f'## {name}' for name in missing)}.")
+    if not notation_names(markdown):
+        raise SourceError(
+            f"{lesson}: ## Notation needs a table | symbol | code | shape | with the code names in backticks."
+        )
+
+
+def _tree(code: str) -> ast.Module:
+    """The syntax tree, without the lines that only IPython understands."""
+    lines = ["" if line.lstrip().startswith(("%", "!")) else line for line in code.split("\n")]
+    try:
+        return ast.parse("\n".join(lines))
+    except SyntaxError as error:
+        raise SourceError(f"not valid Python ({error.msg}, line {error.lineno}):\n{code}") from None
+
+
+def _identifiers(code: str) -> set[str]:
+    """Every name that a piece of code uses or defines."""
+    found: set[str] = set()
+    for node in ast.walk(_tree(code)):
+        for field in ("id", "attr", "arg", "name"):
+            value = getattr(node, field, None)
+            found |= {value} if isinstance(value, str) else set()
+    return found
+
+
+@cache
+def _library_identifiers() -> frozenset[str]:
+    package = Path(__file__).resolve().parents[2]
+    files = [path for path in package.rglob("*.py") if "course" not in path.relative_to(package).parts]
+    return frozenset().union(*(_identifiers(path.read_text(encoding="utf-8")) for path in files))
+
+
+# --- Writing notebooks ------------------------------------------------------------------------------------------
+
+
+def _banner(lesson: str) -> str:
+    return (
+        f"> Generated from `solutions/{lesson}.py` by `jem build`. Work in this notebook as you like; "
+        "to change the course, edit that file and build again."
+    )
+
+
+def _notebook(cells: list[Any]) -> Any:
+    import nbformat
+
+    notebook = nbformat.v4.new_notebook(metadata=copy.deepcopy(METADATA))
+    notebook.nbformat_minor = 5
+    taken: set[str] = set()
+    for cell in cells:
+        make = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
+        notebook.cells.append(make(cell.source, metadata=_metadata(cell), id=_cell_id(cell, taken)))
+    nbformat.validate(notebook)
+    return notebook
+
+
+def _metadata(cell: Any) -> dict[str, Any]:
+    """Tags, and what nbgrader (schema 3) needs to release and grade the cell."""
+    metadata: dict[str, Any] = {"tags": list(cell.metadata["tags"])} if "tags" in cell.metadata else {}
+    name = cell.metadata.get("exercise") or cell.metadata.get("check")
+    if name is None:
+        return metadata
+    is_check = "check" in cell.metadata
+    metadata["nbgrader"] = {
+        "schema_version": 3,
+        "grade": is_check,
+        "solution": not is_check,
+        "locked": is_check,
+        "task": False,
+        "grade_id": f"check-{name}" if is_check else name,
+    }
+    if is_check:
+        metadata["nbgrader"]["points"] = REGISTRY[name].points
+    return metadata
+
+
+def _cell_id(cell: Any, taken: set[str]) -> str:
+    """An id that stays when other cells come or go: from the exercise, or from the text."""
+    for kind in ("exercise", "check"):
+        if kind in cell.metadata:
+            return f"{kind}-{cell.metadata[kind]}"[:64]
+    digest = hashlib.sha256(cell.source.encode()).hexdigest()[:12]
+    id = next(candidate for candidate in _numbered(digest) if candidate not in taken)
+    taken.add(id)
+    return id
+
+
+def _numbered(stem: str) -> Iterator[str]:
+    yield stem
+    count = 2
+    while True:
+        yield f"{stem}-{count}"
+        count += 1
+
+
+def _text(notebook: Any) -> str:
+    import nbformat
+
+    return nbformat.writes(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _read(path: Path) -> Any:
+    import nbformat
+
+    if not path.is_file():
+        return None
+    try:
+        return nbformat.read(path, as_version=4)
+    except Exception:  # half a file, merge marks: the same as none, it is written anew
+        return None
+
+
+def _update(path: Path, text: str, check: bool) -> bool:
+    """Whether the file differs from the text; unless only checking, write it then."""
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return False
+    if not check:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+    return True
+
+
+def _sources(root: Path, names: Iterable[str] | None) -> list[Path]:
+    sources = sorted((root / "solutions").glob("[0-9][0-9]_*.py"))
+    if names is None:
+        return sources
+    chosen = []
+    for name in names:
+        wanted = Path(name).stem
+        found = [source for source in sources if wanted in (source.stem, source.stem[:2])]
+        if not found:
+            known = ", ".join(source.stem for source in sources) or "none"
+            raise ValueError(f"there is no lesson {name!r}; the lessons are: {known}.")
+        chosen += found
+    return chosen
+
+
+def _left_over(root: Path) -> list[Path]:
+    """Notebooks whose source is gone."""
+    sources = {source.stem for source in _sources(root, None)}
+    found = [path for folder in ("lessons", "solutions") for path in (root / folder).glob("*.ipynb")]
+    return [path for path in found if path.stem not in sources]
+
+
+# --- Outputs ----------------------------------------------------------------------------------------------------
+
+
+def _code(notebook: Any) -> list[str]:
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def _is_executed(notebook: Any) -> bool:
+    """Whether every code cell has been run, from top to bottom, without an error, and something came out."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    in_order = [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    return in_order and bool(outputs) and all(output.output_type != "error" for output in outputs)
+
+
+def _adopt_outputs(notebook: Any, executed: Any) -> None:
+    """Take over outputs from a run of the same code."""
+    old = [cell for cell in executed.cells if cell.cell_type == "code"]
+    for cell, done in zip((cell for cell in notebook.cells if cell.cell_type == "code"), old):
+        cell.outputs, cell.execution_count = done.outputs, done.execution_count
+
+
+def _execute(notebook: Any, path: Path, root: Path) -> None:
+    """Run a notebook in its folder and keep what a reader needs of the outputs."""
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError
+
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_SECONDS,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+        record_timing=False,
+    )
+    try:
+        # CI keeps progress bars quiet: they are dropped anyway, and their many messages have hung a long run.
+        # Another backend than the notebook's own would leave every picture out.
+        dropped = ("NBGRADER_EXECUTION", "MPLBACKEND")
+        kept = {name: value for name, value in os.environ.items() if name not in dropped}
+        client.execute(env={**kept, "CI": "true"})
+    except (CellExecutionError, CellTimeoutError) as error:
+        raise RuntimeError(f"{path.relative_to(root)} does not run: {error}") from None
+    notebook.metadata = copy.deepcopy(METADATA)  # the run adds the versions of this machine
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = _cleaned(cell.outputs)
+            _refuse_local(cell, path.relative_to(root), root)
+
+
+def _cleaned(outputs: list[Any]) -> list[Any]:
+    """Without stderr, progress bars and live widgets; pieces of one stream joined; overwritten lines dropped."""
+    kept: list[Any] = []
+    for output in outputs:
+        if output.output_type == "stream" and output.name == "stderr":
+            continue
+        if "application/vnd.jupyter.widget-view+json" in output.get("data", {}):
+            continue
+        if output.output_type == "stream" and kept and kept[-1].output_type == "stream":
+            kept[-1].text += output.text
+        else:
+            kept.append(output)
+    for output in kept:
+        output.get("metadata", {}).pop("execution", None)
+        if output.output_type == "stream":
+            output.text = re.sub(r"[^\n]*\r(?!\n)", "", output.text)
+    return kept
+
+
+def _refuse_local(cell: Any, path: Path, root: Path) -> None:
+    """Outputs are committed, so they must not name folders or addresses that only one run has."""
+    texts = [
+        str({**output, "data": {k: v for k, v in output.get("data", {}).items() if not k.startswith("image/")}})
+        for output in cell.outputs
+    ]
+    folders = {str(root.resolve()), sys.prefix, str(Path.home())} - {"/", "/root", "/usr"}
+    found = [folder for folder in sorted(folders) if any(folder in text for text in texts)]
+    found += [match[0] for text in texts for match in re.finditer(r"\bat 0x[0-9a-f]+", text)]
+    if found:
+        raise RuntimeError(
+            f"{path}: the output of a cell names {found[0]!r}; print something else there:\n{cell.source}"
+        )

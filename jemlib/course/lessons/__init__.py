@@ -1,0 +1,1 @@
+"""A house for each lesson: its exercises, figures and claims."""

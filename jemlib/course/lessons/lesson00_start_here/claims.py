@@ -1,0 +1,101 @@
+"""What lesson 00 claims about views and baselines, measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+
+import torch
+
+from jemlib.course.machinery.claims import Claim, register
+from jemlib.course.machinery.lessons import lesson_of
+from jemlib.course.machinery.runs import splits, steps, trained
+from jemlib.evaluate import backbone_knn
+from jemlib.experiments import train_supervised
+from jemlib.nets import build_backbone
+from jemlib.scales import Scale, adjusted_scale
+from jemlib.train import default_device
+from jemlib.views import PRESETS, Recipe
+
+LESSON = lesson_of(__name__)
+FULL = PRESETS["vicreg"][0]
+RECIPES: dict[str, Recipe] = {
+    "full": FULL,
+    "no crop": replace(FULL, crop_scale=None),
+    "no colours": replace(FULL, jitter_probability=0.0, grey=0.0, solarize=0.0),
+    "none": PRESETS["none"][0],
+}
+SHARE = 3  # every run takes a third of the scale's steps
+
+
+@lru_cache(maxsize=32)
+def knn_after(seed: int, scale: Scale, recipe: str | None) -> float:
+    """kNN of SimCLR's backbone after a third of the steps, its views drawn by an entry of RECIPES; None: untrained."""
+    train, test = splits(scale)
+    method = trained("simclr", seed, scale, None if recipe is None else SHARE, views=RECIPES[recipe or "full"])
+    return backbone_knn(method.backbone, train, test)
+
+
+@lru_cache(maxsize=32)
+def knn_supervised(seed: int, scale: Scale) -> float:
+    """kNN of the same backbone after as many steps with labels."""
+    train, test = splits(scale)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        backbone = build_backbone(scale.backbone).to(default_device())
+    train_supervised(backbone, train, adjusted_scale(scale, steps=steps(scale, SHARE)), seed)
+    return backbone_knn(backbone, train, test)
+
+
+register(
+    Claim(
+        id="start.views-teach",
+        statement="Views teach the pattern without labels: kNN beats the same backbone untrained.",
+        lesson=LESSON,
+        criterion="kNN trained >= kNN untrained + 0.20",
+        measure=lambda seed, scale: {
+            "trained": knn_after(seed, scale, "full"),
+            "untrained": knn_after(seed, scale, None),
+        },
+        holds=lambda n: n["trained"] >= n["untrained"] + 0.20,
+    )
+)
+register(
+    Claim(
+        id="start.labels-teach-more",
+        statement="In as many steps, the same backbone trained with labels comes out above.",
+        lesson=LESSON,
+        criterion="kNN supervised >= kNN trained without labels + 0.02",
+        measure=lambda seed, scale: {
+            "supervised": knn_supervised(seed, scale),
+            "trained": knn_after(seed, scale, "full"),
+        },
+        holds=lambda n: n["supervised"] >= n["trained"] + 0.02,
+    )
+)
+register(
+    Claim(
+        id="start.no-views-no-learning",
+        statement="With two identical views the same loss teaches far less.",
+        lesson=LESSON,
+        criterion="kNN without augmentation <= kNN with it - 0.20",
+        measure=lambda seed, scale: {
+            "full": knn_after(seed, scale, "full"),
+            "none": knn_after(seed, scale, "none"),
+        },
+        holds=lambda n: n["none"] <= n["full"] - 0.20,
+    )
+)
+register(
+    Claim(
+        id="start.colours-matter-more-than-crops-here",
+        statement="On motifs, views without changes of colour teach far less than views without a crop.",
+        lesson=LESSON,
+        criterion="kNN without colour changes <= kNN without the crop - 0.20",
+        measure=lambda seed, scale: {
+            "no_crop": knn_after(seed, scale, "no crop"),
+            "no_colours": knn_after(seed, scale, "no colours"),
+        },
+        holds=lambda n: n["no_colours"] <= n["no_crop"] - 0.20,
+    )
+)

@@ -1,0 +1,102 @@
+"""What lesson 03 claims about the trade-off that Barlow Twins' lambda sets, measured."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+
+from jemlib.course.machinery.claims import Claim, register
+from jemlib.course.machinery.lessons import lesson_of
+from jemlib.course.machinery.runs import columns, splits, trained
+from jemlib.data import Images
+from jemlib.diagnose import rankme
+from jemlib.evaluate import factor_probe
+from jemlib.experiments import embeddings
+from jemlib.losses import cross_correlation
+from jemlib.methods import Method
+from jemlib.nets import evaluating
+from jemlib.scales import Scale
+from jemlib.views import make_views
+
+LESSON = lesson_of(__name__)
+PROBED = 6000  # training images for the probes of factors: enough for 256 dimensions
+DEFAULT, LARGE = 0.01, 0.1
+
+
+def agreement_of_views(method: Method, images: Images) -> float:
+    """Mean over the dimensions of C_ii between two views of `images`, in [-1, 1]; 1 is perfect invariance.
+
+    Without `eps`, because the embeddings of an untrained network are tiny. A dimension that is constant counts as 0.
+    """
+    pair = make_views(images.pixels, "vicreg", generator=torch.Generator().manual_seed(0))
+    device = next(method.parameters()).device
+    with evaluating(method):
+        z_a, z_b = (method.embed(view.to(device)).double().cpu() for view in pair)
+    return float(cross_correlation(z_a, z_b, 0.0).diagonal().nan_to_num(0.0).mean())
+
+
+@lru_cache(maxsize=32)
+def measured(seed: int, scale: Scale, lambd: float | None, share: int = 3) -> dict[str, float]:
+    """What the embeddings of test images hold at one lambda, after a `share`-th of the steps.
+
+    `agreement` is that of two views, `rankme` the directions in use, and each factor of the motifs has the score of
+    its linear probe. None for lambda leaves the network untrained. Kept, because several claims ask for the same run.
+    """
+    train, test = splits(scale)
+    settings = {} if lambd in (None, DEFAULT) else {"lambd": lambd}
+    method = trained("barlow_twins", seed, scale, None if lambd is None else share, **settings)
+    probed = train.subset(slice(0, PROBED))
+    z = embeddings(method, test)
+    scores = factor_probe(embeddings(method, probed), probed.factors or {}, z, test.factors or {})
+    return {"agreement": agreement_of_views(method, test), "rankme": float(rankme(z)), **scores}
+
+
+register(
+    Claim(
+        id="bottleneck.lambda-pays-for-entropy",
+        statement="Without the proxy of the entropy (lambda = 0) the embeddings keep almost one direction.",
+        lesson=LESSON,
+        criterion="RankMe at lambda = 0.01 >= 4 x RankMe at lambda = 0",
+        measure=columns(measured, zero=("rankme", 0.0), default=("rankme", DEFAULT)),
+        holds=lambda n: n["default"] >= 4 * n["zero"],
+    )
+)
+register(
+    Claim(
+        id="bottleneck.entropy-costs-invariance",
+        statement="Ten times the weight on the proxy of the entropy costs agreement between the views.",
+        lesson=LESSON,
+        criterion="mean C_ii at lambda = 0.1 <= mean C_ii at lambda = 0.01 - 0.05",
+        measure=columns(measured, default=("agreement", DEFAULT), large=("agreement", LARGE)),
+        holds=lambda n: n["large"] <= n["default"] - 0.05,
+    )
+)
+register(
+    Claim(
+        id="bottleneck.lambda-keeps-the-pattern",
+        statement="With the entropy's proxy the pattern can be read off the embeddings; without it hardly.",
+        lesson=LESSON,
+        criterion="probe of the pattern at lambda = 0.01 >= at lambda = 0, plus 0.20",
+        measure=columns(measured, zero=("pattern", 0.0), default=("pattern", DEFAULT)),
+        holds=lambda n: n["default"] >= n["zero"] + 0.20,
+    )
+)
+register(
+    Claim(
+        id="bottleneck.training-sorts-factors",
+        statement="Training gives up brightness, which the views change, and gains the pattern, which they keep.",
+        lesson=LESSON,
+        criterion="against the untrained network: pattern up by >= 0.10 and brightness down by >= 0.10",
+        measure=columns(
+            measured,
+            pattern=("pattern", DEFAULT),
+            pattern_untrained=("pattern", None),
+            brightness=("brightness", DEFAULT),
+            brightness_untrained=("brightness", None),
+        ),
+        holds=lambda n: (
+            n["pattern"] >= n["pattern_untrained"] + 0.10 and n["brightness"] <= n["brightness_untrained"] - 0.10
+        ),
+    )
+)

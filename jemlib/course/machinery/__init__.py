@@ -1,0 +1,1 @@
+"""The machinery of the course: exercises and their checks, claims and their runs, records."""

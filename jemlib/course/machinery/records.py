@@ -1,0 +1,100 @@
+"""What the lessons show of recorded runs: the growing table of objectives, and the claims over several seeds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from IPython.display import Markdown
+
+from jemlib import validate
+from jemlib.course.machinery.exercises import repository_root
+
+
+class Traits(NamedTuple):
+    """An objective in a row: what it compares, what keeps it from collapsing, and what couples the samples."""
+
+    compares: str
+    against_collapse: str
+    couples: str
+
+
+# In the order in which the lessons derive them.
+TRAITS = {
+    "simclr": Traits("samples with samples", "negatives: other samples of the batch", "all pairs of the batch"),
+    "barlow_twins": Traits("dimensions with dimensions", "the diagonal pulled to 1, the rest to 0", "batch statistics"),
+    "vicreg": Traits("a sample with its other view", "a hinge on the std; covariances to 0", "batch statistics"),
+    "swav": Traits("codes with predicted codes", "equal use of prototypes (Sinkhorn)", "batch: Sinkhorn"),
+    "pcl": Traits("samples with prototypes", "negatives, and clusters of all images", "queue; k-means on the data set"),
+    "byol": Traits("a prediction with a slow target", "predictor, stop-gradient, momentum", "batch norm only"),
+    "simsiam": Traits("a prediction with the other view", "predictor, stop-gradient", "batch norm only"),
+    "dino": Traits("a distribution with a slow target", "centring and sharpening", "the centre"),
+    "sigreg": Traits("a sample with its other view", "projections pulled to a Gaussian", "batch statistics"),
+}
+
+
+def objectives_so_far(*methods: str, root: str | Path | None = None) -> Markdown:
+    """The table of objectives: traits, and what the recorded runs reached on motifs at scale cpu.
+
+    Args:
+        methods: names such as "simclr", in the order of the rows.
+        root: the folder that holds results/; None means this repository.
+
+    Raises:
+        ValueError: an unknown method.
+    """
+    for method in methods:
+        validate.choice("method", method, TRAITS)
+    record = _record(root, "motifs_cpu")
+    rows = {row["method"]: row for row in record.get("rows", [])}
+    lines = [
+        "| objective | compares | kept from collapse by | couples samples by | kNN | linear | RankMe |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, baseline in record.get("baselines", {}).items():
+        cells = [f"{baseline[c]:.3f}" if c in baseline else "" for c in ("knn", "linear")]
+        lines.append(f"| *{name}* | | | | {cells[0]} | {cells[1]} | |")
+    for method in methods:
+        values = [_cell(rows.get(method), column, d) for column, d in (("knn", 3), ("linear", 3), ("rankme", 1))]
+        lines.append(f"| {method} | {' | '.join(TRAITS[method])} | {' | '.join(values)} |")
+    missing = "" if record else "\n\nNo results/motifs_cpu.json here; `jem compare --scale cpu --seeds 3` writes it."
+    seeds = f"\n\nmotifs, scale cpu, mean over {record['seeds']} seeds." if record else ""
+    return Markdown("\n".join(lines) + seeds + missing)
+
+
+def recorded_claims(lesson: str, root: str | Path | None = None) -> Markdown:
+    """The claims of a lesson with what `jem claims --seeds 3` measured, from results/claims.json.
+
+    Args:
+        lesson: such as "02_barlow_twins".
+        root: the folder that holds results/; None means this repository.
+    """
+    from jemlib.course.machinery import claims
+
+    known = [one for one in claims.known().values() if one.lesson == lesson]
+    if not known:
+        lessons = sorted({one.lesson for one in claims.known().values()})
+        raise ValueError(f"lesson {lesson!r} makes no claims; lessons with claims: {', '.join(lessons)}.")
+    records = {record["id"]: record for record in _record(root, "claims").get("claims", [])}
+    lines = ["| claim | criterion | measured, a seed after the other | holds |", "| --- | --- | --- | --- |"]
+    for one in known:
+        record = records.get(one.id)
+        measured = "; ".join(_numbers(n) for n in record["numbers"]) if record else "not recorded here"
+        held = f"{sum(v is True for v in record['holds'])} of {len(record['holds'])}" if record else ""
+        lines.append(f"| {one.statement} | {one.criterion} | {measured} | {held} |")
+    return Markdown("\n".join(lines))
+
+
+def _numbers(numbers: dict[str, float | None]) -> str:
+    return ", ".join(f"{name} {value:.3g}" for name, value in numbers.items() if value is not None)
+
+
+def _cell(row: dict[str, Any] | None, column: str, digits: int) -> str:
+    return f"{row[column]['mean']:.{digits}f}" if row is not None and column in row else "not recorded"
+
+
+def _record(root: str | Path | None, name: str) -> dict[str, Any]:
+    folder = Path(root) if root is not None else repository_root()
+    path = folder / "results" / f"{name}.json" if folder is not None else None
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path is not None and path.is_file() else {}

@@ -1,0 +1,26 @@
+"""Where a run computes, in which precision, and whether it shows progress."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+
+def default_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def native_bf16(device: torch.device) -> bool:
+    """Whether the processor multiplies matrices in bf16, rather than emulating it."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        probes = [getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile")]
+        return any(probe() for probe in probes if probe is not None)
+    return False
+
+
+def quiet() -> bool:
+    """No progress bars in CI."""
+    return bool(os.environ.get("CI"))

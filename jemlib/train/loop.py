@@ -1,0 +1,194 @@
+"""The visible loop: views, step, update; a history; checkpoints that survive a kill."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from jemlib import validate
+from jemlib.data import Images
+from jemlib.methods import Method
+from jemlib.scales import Scale, adjusted_scale
+from jemlib.train.checkpoint import Checkpoint
+from jemlib.train.device import default_device, native_bf16, quiet
+from jemlib.train.history import History
+from jemlib.train.optimizers import build_optimizer, learning_rate
+from jemlib.train.order import batches, random_state
+
+
+def fit(
+    method: Method,
+    images: Images,
+    *,
+    scale: str | Scale | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    device: str | torch.device | None = None,
+    checkpoint_seconds: float = 20.0,
+    log_every: int = 10,
+    on_log: Callable[[Method, dict[str, float]], None] | None = None,
+    **overrides: Any,
+) -> History:
+    """Train a method on images, in place.
+
+    The weights after `fit` depend on the method's weights before it, the images, the scale and the seed; on a
+    CPU they are the same bit for bit whether the run was interrupted or not.
+
+    Args:
+        method: from `jemlib.methods.build`.
+        images: the training images.
+        scale: "smoke", "cpu", "gpu" or a `Scale`; None: see `current_scale`.
+        seed: of the order of the images and of the views.
+        out: run folder for the checkpoint and the history; None keeps nothing. If it holds the checkpoint of an
+            interrupted run with the same settings, the run goes on from there.
+        device: where to train; None: the GPU if there is one.
+        checkpoint_seconds: how often the checkpoint is written, in seconds.
+        log_every: how often the history gets a row, in steps.
+        on_log: called with the method and each new row, for example to draw.
+        overrides: numbers of the scale to replace, such as `steps=200` or `learning_rate=1e-3`.
+
+    Returns:
+        The history. After Ctrl-C it ends early, says `interrupted`, and the method is usable as it is.
+
+    Raises:
+        ValueError: an argument is unknown or out of range; too few images for one batch; `out` holds a run with
+            other settings.
+        FloatingPointError: the loss became NaN or infinite.
+    """
+    scale = adjusted_scale(scale, **overrides)
+    validate.integer("seed", seed, at_least=0)
+    validate.integer("log_every", log_every, at_least=1)
+    if len(images) < scale.batch_size:
+        raise ValueError(f"images must fill at least one batch of {scale.batch_size}; got {len(images)} images.")
+    device = torch.device(device) if device is not None else default_device()
+    steps = scale.total_steps(len(images))
+
+    method.to(device).to(memory_format=torch.channels_last)
+    method.train()
+    pixels = images.pixels.to(device)
+    optimizer = build_optimizer(scale.optimizer, method, scale.learning_rate, scale.weight_decay)
+    generator = torch.Generator(device)
+    bf16 = scale.precision == "bf16" or (scale.precision == "auto" and native_bf16(device))
+    history = History()
+    store = Checkpoint(out, fingerprint(method, images, scale, seed), checkpoint_seconds)
+    first_step, seconds = store.restore(method, optimizer, history, device)
+    started = time.perf_counter() - seconds
+
+    bar = tqdm(total=steps, initial=first_step, disable=quiet() or None, desc=method.name, unit="step")
+    done = first_step
+    with bar, Interrupt() as interrupt:
+        for step, index in batches(len(images), scale.batch_size, seed, first_step, steps):
+            rate = learning_rate(step, steps, scale.warmup, scale.learning_rate)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            # The views of step t depend on (seed, t) only.
+            generator.manual_seed(random_state(seed, step))
+            views = method.make_views(pixels[index.to(device)], generator)
+
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                method.before_step(images, index, step / steps)
+                loss = step_or_explain(method, views, step)
+            optimizer.zero_grad(set_to_none=True)
+            loss.total.backward()
+            optimizer.step()
+            method.after_step((step + 1) / steps)
+
+            done = step + 1
+            bar.update()
+            if done % log_every == 0 or done == steps:
+                seconds = time.perf_counter() - started
+                row = log_row(done, scale.batch_size, seconds, rate, loss)
+                history.rows.append(row)
+                show(bar, row, first_step, scale.batch_size)
+                if on_log is not None:
+                    on_log(method, row)
+                store.save_when_due(method, optimizer, history, done, seconds)
+            if interrupt.asked:
+                history.interrupted = True
+                break
+    method.eval()
+    if done > first_step:
+        store.save(method, optimizer, history, done, time.perf_counter() - started)
+    return history
+
+
+class Interrupt:
+    """Turns Ctrl-C into a flag, so that a step is never cut in half: model, optimiser and step count agree.
+
+    A second Ctrl-C interrupts at once. Outside the main thread Python delivers no signals, and nothing changes.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.handles = threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> Interrupt:
+        if self.handles:
+            self.before = signal.signal(signal.SIGINT, self.ask)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.handles:
+            signal.signal(signal.SIGINT, self.before)
+
+    def ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
+def step_or_explain(method: Method, views: Sequence[Tensor], step: int) -> Any:
+    """The method's step; non-finite embeddings are reported as what they are: a run that diverged."""
+    try:
+        return method.step(views)
+    except ValueError as error:
+        if "must be finite" not in str(error):
+            raise
+        raise FloatingPointError(
+            f"{method.name} diverged at step {step}: {error} A lower learning rate or a longer warm-up may help."
+        ) from error
+
+
+def log_row(done: int, batch_size: int, seconds: float, rate: float, loss: Any) -> dict[str, float]:
+    terms = {name: float(value.detach()) for name, value in loss._asdict().items()}
+    return {
+        "step": done,
+        "images_seen": done * batch_size,
+        "seconds": round(seconds, 3),
+        "learning_rate": rate,
+        **terms,
+    }
+
+
+def show(bar: Any, row: dict[str, float], first_step: int, batch_size: int) -> None:
+    """Loss terms and speed behind the bar; the remaining time is tqdm's own."""
+    if bar.disable:
+        return
+    speed = bar.format_dict["n"] - first_step
+    speed = speed * batch_size / max(bar.format_dict["elapsed"], 1e-9)
+    terms = {k: f"{v:.3g}" for k, v in row.items() if k not in ("step", "images_seen", "seconds", "learning_rate")}
+    bar.set_postfix({**terms, "images/s": f"{speed:.0f}"}, refresh=False)
+
+
+def fingerprint(method: Method, images: Images, scale: Scale, seed: int) -> dict[str, Any]:
+    """What a checkpoint must agree on before a run goes on from it."""
+    settings = {
+        "method": method.name,
+        "settings": method.settings,
+        "data": images.name,
+        "num_images": len(images),
+        "scale": dataclasses.asdict(scale),
+        "seed": seed,
+    }
+    return dict(json.loads(json.dumps(settings)))  # through JSON, so that it equals what a file gives back
