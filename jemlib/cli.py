@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,25 +40,28 @@ def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """A number, a list of numbers (with commas), or the text itself."""
-    if "," in text:
-        return tuple(parse_value(part) for part in text.split(",") if part)
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text
+    """A Python literal (a number, True, None, numbers with commas between) or, where it is none, the text itself."""
+    try:
+        return ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
 
 
 def split_settings(name: str | None, pairs: list[str] | None, limit: int | None) -> dict[str, Any]:
-    """Arguments for `experiment.run`: settings of the method under `settings`, those of the scale by name."""
-    from jemlib.methods import known_settings
+    """Arguments for `experiments.run`: settings of the method under `settings`, those of the scale by name.
 
-    settings = parse_settings(pairs)
+    Raises:
+        ValueError: a name is neither; what has an option of its own (data, seed) is not set this way.
+    """
+    from jemlib import validate
+    from jemlib.methods import known_settings
+    from jemlib.scales import settable
+
     of_method = known_settings(name) if name else {}
-    arguments: dict[str, Any] = {k: v for k, v in settings.items() if k not in of_method}
-    arguments["settings"] = {k: v for k, v in settings.items() if k in of_method}
+    arguments: dict[str, Any] = {"settings": {}}
+    for key, value in parse_settings(pairs).items():
+        validate.choice("--set", key, [*of_method, *settable()])
+        (arguments["settings"] if key in of_method else arguments)[key] = value
     if limit is not None:
         arguments["limit"] = limit
     return arguments
@@ -65,9 +69,7 @@ def split_settings(name: str | None, pairs: list[str] | None, limit: int | None)
 
 @app.command()
 def train(
-    method: Annotated[
-        str, typer.Argument(help="simclr, barlow_twins, vicreg, swav, pcl, byol, simsiam, dino or sigreg.")
-    ],
+    method: Annotated[str, typer.Argument(help="`jem methods` lists them, `jem methods METHOD` its settings.")],
     data: DataOption = None,
     root: RootOption = None,
     scale: ScaleOption = None,
@@ -87,6 +89,20 @@ def train(
         typer.echo(f"Stopped. {out} holds the checkpoint; the same command goes on from it.")
         raise typer.Exit(130)
     show_metrics(finished.metrics, out)
+
+
+@app.command()
+def methods(name: Annotated[str | None, typer.Argument(metavar="METHOD", help="None: all.")] = None) -> None:
+    """What can be trained; with METHOD, its settings: default, range and meaning."""
+    from jemlib import validate
+    from jemlib.methods import METHODS
+    from jemlib.methods.settings import described
+
+    if name is not None:
+        typer.echo(described(METHODS[validate.choice("METHOD", name, METHODS)].Settings))
+        return
+    for key, method in METHODS.items():
+        typer.echo(f"{key:14s}{(method.__doc__ or '').partition(chr(10))[0]}")
 
 
 def show_metrics(metrics: dict[str, Any], out: Path | None) -> None:
@@ -112,10 +128,11 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="Also draw the diagnosis panel into this file.")] = None,
 ) -> None:
     """Score the weights of RUN again: kNN, linear probe and the collapse diagnostics."""
-    from jemlib import plots
+    from jemlib import plots, validate
     from jemlib.data import load
     from jemlib.experiments import runs as experiment
 
+    validate.choice("split", split, ("validation", "test"))
     method, metrics = experiment.restore(folder)
     source = data or metrics["data"]
     scale = experiment.scale_of(metrics)
@@ -132,7 +149,7 @@ def evaluate(
 
 @app.command()
 def compare(
-    methods: Annotated[list[str] | None, typer.Argument(help="Methods; none: all.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="METHODS", help="None: all.")] = None,
     data: DataOption = None,
     root: RootOption = None,
     scale: ScaleOption = None,
@@ -146,13 +163,13 @@ def compare(
     from jemlib import plots
     from jemlib.experiments import compare as run_all
     from jemlib.experiments import markdown_table
-    from jemlib.methods import METHODS
+    from jemlib.methods import SELF_SUPERVISED
 
     out = out or Path("runs") / "compare"
     arguments = split_settings(None, settings, limit)
     arguments.pop("settings")
     table = run_all(
-        methods or list(METHODS),
+        names or list(SELF_SUPERVISED),
         data=data,
         root=root,
         scale=scale,
@@ -194,9 +211,9 @@ def claims(
 ) -> None:
     """Measure every claim of the lessons over several seeds and write the record."""
     from jemlib.course.machinery.claims import run_claims
-    from jemlib.train import quiet
+    from jemlib.train import hide_progress
 
-    records = run_claims(ids or None, seeds=seeds, scale=scale, out=out, progress=not quiet())
+    records = run_claims(ids or None, seeds=seeds, scale=scale, out=out, progress=not hide_progress())
     failed = [record["id"] for record in records if record["all_hold"] is False]
     typer.echo(
         f"{len(records) - len(failed)} of {len(records)} claims were not contradicted on {seeds} seeds. Record: {out}"
@@ -221,8 +238,8 @@ def check_env() -> None:
 def bench(
     peers: Annotated[bool, typer.Option(help="Also measure lightly, kornia, torchvision.")] = False,
     losses: Annotated[bool, typer.Option(help="The objectives by themselves instead, against lightly's.")] = False,
-    seconds: Annotated[float, typer.Option(help="For each thing measured.")] = 10.0,
-    runs: Annotated[int, typer.Option(help="Whole runs; the record has their medians.")] = 1,
+    seconds: Annotated[float, typer.Option(help="For each thing measured.", min=0.1)] = 10.0,
+    runs: Annotated[int, typer.Option(help="Whole runs; the record has their medians.", min=1)] = 1,
     out: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file.")] = None,
 ) -> None:
     """How fast this machine trains, in one run."""

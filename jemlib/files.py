@@ -13,7 +13,7 @@ import torch
 
 
 @contextmanager
-def beside(path: Path) -> Iterator[Path]:
+def atomically(path: Path) -> Iterator[Path]:
     """A name next to `path` to write to; renamed to `path` when the block ends well, removed when it does not."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
@@ -25,7 +25,7 @@ def beside(path: Path) -> Iterator[Path]:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write beside and rename."""
-    with beside(path) as partial:
+    with atomically(path) as partial:
         partial.write_bytes(content)
 
 
@@ -41,5 +41,5 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_torch(path: Path, value: Any) -> None:
     """Write with torch.save, beside and renamed."""
-    with beside(path) as partial:
+    with atomically(path) as partial:
         torch.save(value, partial)

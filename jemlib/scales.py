@@ -11,16 +11,16 @@ import torch
 
 from jemlib import validate
 
-OPTIMIZERS = ("adamw", "sgd", "lars")  # of `jemlib.train.build_optimizer`
+OPTIMIZERS = ("adamw", "sgd")  # of `jemlib.train.build_optimizer`
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scale:
     """How large a run is. One code path for all: only these numbers differ."""
 
     name: str
-    backbone: str  # for `methods.build`
-    widths: tuple[int, ...]  # of the projector, for `methods.build`
+    backbone: str  # of `jemlib.nets.BACKBONES`
+    widths: tuple[int, ...]  # of the projector's layers
     data: str  # what `jemlib.data.load` gets when no other data is asked for
     limit: int | None  # training images; None: all of them
     batch_size: int
@@ -42,15 +42,57 @@ class Scale:
 
 SCALES = {
     # Seconds: for tests, and for notebooks in CI. Shows that everything runs; its figures mean nothing.
-    "smoke": Scale("smoke", "conv_small", (64, 64), "motifs", 512, 64, 8, None, 2, "adamw", 4e-3, 1e-4, momentum=0.5),
-    # At most a minute on two cores. The long warm-up is for Barlow Twins, which often stays stuck without it; the low
-    # momentum is for 750 steps, of which a momentum of 0.99 needs 69 to forget half of the weights it started from.
+    "smoke": Scale(
+        name="smoke",
+        backbone="conv_small",
+        widths=(64, 64),
+        data="motifs",
+        limit=512,
+        batch_size=64,
+        steps=8,
+        epochs=None,
+        warmup=2,
+        optimizer="adamw",
+        learning_rate=4e-3,
+        weight_decay=1e-4,
+        momentum=0.5,  # as cpu
+    ),
     "cpu": Scale(
-        "cpu", "conv_small", (256, 256), "motifs", None, 256, 750, None, 200, "adamw", 8e-3, 1e-4, momentum=0.5
+        name="cpu",
+        backbone="conv_small",
+        widths=(256, 256),
+        data="motifs",
+        limit=None,
+        batch_size=256,
+        steps=750,  # at most a minute on two cores
+        epochs=None,
+        warmup=200,  # so long for Barlow Twins, which often stays stuck with 50
+        optimizer="adamw",
+        learning_rate=8e-3,
+        weight_decay=1e-4,
+        momentum=0.5,  # 0.99 needs 69 of the 750 steps to forget half of the weights it started from
     ),
     # CIFAR-10 on one GPU.
-    "gpu": Scale("gpu", "resnet18", (2048, 2048), "cifar10", None, 512, None, 200, 500, "sgd", 0.12, 5e-4),
+    "gpu": Scale(
+        name="gpu",
+        backbone="resnet18",
+        widths=(2048, 2048),
+        data="cifar10",
+        limit=None,
+        batch_size=512,
+        steps=None,
+        epochs=200,
+        warmup=500,  # steps: five epochs
+        optimizer="sgd",
+        learning_rate=0.12,
+        weight_decay=5e-4,
+    ),
 }
+
+
+def settable() -> list[str]:
+    """The numbers of a scale that one may replace: all but its name and its data, which have options of their own."""
+    return [f.name for f in dataclasses.fields(Scale) if f.name not in ("name", "data")]
 
 
 def current_scale(name: str | None = None) -> Scale:
@@ -62,9 +104,8 @@ def current_scale(name: str | None = None) -> Scale:
 def adjusted_scale(scale: str | Scale | None, **overrides: Any) -> Scale:
     """A scale with some of its numbers replaced; an unknown or impossible one is an error."""
     base = scale if isinstance(scale, Scale) else current_scale(scale)
-    known = [f.name for f in dataclasses.fields(Scale)]
     for name in overrides:
-        validate.choice("setting of the scale", name, known)
+        validate.choice("setting of the scale", name, settable())
     if overrides.get("epochs") is not None:
         overrides.setdefault("steps", None)  # epochs were asked for: they decide
     adjusted = dataclasses.replace(base, **overrides)

@@ -49,20 +49,29 @@ def number(
         raise ValueError(message)
 
 
-def integer(name: str, value: int, *, at_least: int) -> None:
-    """Check that a count is a whole number that is large enough."""
+def integer(name: str, value: int, *, at_least: int, at_most: int | None = None) -> None:
+    """Check that a count is a whole number inside its range."""
+    wanted = f">= {at_least}" + ("" if at_most is None else f" and <= {at_most}")
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name} must be a whole number >= {at_least}; got {value!r}.")
-    if value < at_least:
-        raise ValueError(f"{name} must be >= {at_least}; got {value}.")
+        raise TypeError(f"{name} must be a whole number {wanted}; got {value!r}.")
+    if value < at_least or (at_most is not None and value > at_most):
+        raise ValueError(f"{name} must be {wanted}; got {value}.")
 
 
-def embeddings(name: str, z: Tensor, *, min_samples: int = 2, look: bool = True) -> Tensor:
+LARGEST_SEED = 2**31 - 1  # random streams are numbered from the seed in 63 bits
+
+
+def seed(value: int) -> None:
+    """Check that a seed is a whole number that every random generator here takes."""
+    integer("seed", value, at_least=0, at_most=LARGEST_SEED)
+
+
+def embeddings(name: str, z: Tensor, *, min_samples: int = 2, check_finite: bool = True) -> Tensor:
     """Check that `z` is a finite floating-point `(N, D)` tensor with enough samples; return it in float32 or float64.
 
     bf16 and fp16 come back as float32, because batch statistics and log-sum-exps lose too much in 16 bits.
-    The finiteness check is one reduction; it is left out while torch.compile traces. With look = False the caller
-    does it, by `finite_result`.
+    The finiteness check is one reduction; it is left out while torch.compile traces. With check_finite = False the
+    caller does it, by `finite_result`.
     """
     if not isinstance(z, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor of shape (N, D); got {type(z).__name__}.")
@@ -76,17 +85,17 @@ def embeddings(name: str, z: Tensor, *, min_samples: int = 2, look: bool = True)
             f"got shape {tuple(z.shape)}."
         )
     z = z if z.dtype == torch.float64 else z.float()
-    if look:
+    if check_finite:
         finite(name, z)
     return z
 
 
 def paired(
-    name_a: str, z_a: Tensor, name_b: str, z_b: Tensor, *, min_samples: int = 2, look: bool = True
+    name_a: str, z_a: Tensor, name_b: str, z_b: Tensor, *, min_samples: int = 2, check_finite: bool = True
 ) -> tuple[Tensor, Tensor]:
     """Check two views of one batch: each as `embeddings` does, with one shape, one dtype, one device."""
-    z_a = embeddings(name_a, z_a, min_samples=min_samples, look=look)
-    z_b = embeddings(name_b, z_b, min_samples=min_samples, look=look)
+    z_a = embeddings(name_a, z_a, min_samples=min_samples, check_finite=check_finite)
+    z_b = embeddings(name_b, z_b, min_samples=min_samples, check_finite=check_finite)
     if z_a.shape != z_b.shape:
         raise ValueError(
             f"{name_a} and {name_b} must have the same shape (row i of both is the same image); "

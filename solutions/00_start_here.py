@@ -707,7 +707,7 @@ recipes = {
 
 def train(recipe, name="simclr"):
     """A method after a third of the usual steps, its views drawn by this recipe."""
-    method = build(name, backbone=scale.backbone, widths=scale.widths, views=recipe)
+    method = build(name, scale=scale, views=recipe)
     fit(method, images, scale=scale, steps=short)
     return method
 
@@ -748,7 +748,7 @@ from jemlib.nets import features
 asked = ("pattern", "foreground_hue", "background_hue", "saturation", "contrast", "brightness", "position", "frequency")
 some = images.subset(slice(0, 5000))
 known = [{name: part.factors[name] for name in asked} for part in (some, test)]
-control = build("simclr", backbone=scale.backbone, widths=scale.widths)
+control = build("simclr", scale=scale)
 networks = {"untrained": control, "full": trained["full"], "no colours": trained["no colours"]}
 read_off = {
     name: factor_probe(features(net.backbone, some), known[0], features(net.backbone, test), known[1])

@@ -966,7 +966,7 @@ def record(method, row):
     measured.append({"step": row["step"], **{name: float(value) for name, value in numbers.items()}})
 
 
-method = build("simclr", temperature=temperature, backbone=scale.backbone, widths=scale.widths)
+method = build("simclr", temperature=temperature, scale=scale)
 record(method, {"step": 0})
 history = fit(method, images, scale=scale, log_every=log_every, on_log=record, steps=steps)
 
@@ -1005,7 +1005,7 @@ def knn_of(module):
 
 
 raw = knn(normalize(images.pixels).flatten(1), images.labels, normalize(test.pixels).flatten(1), test.labels)
-untrained = build("simclr", backbone=scale.backbone, widths=scale.widths).backbone
+untrained = build("simclr", scale=scale).backbone
 accuracy = {"raw pixels": raw, "untrained backbone": knn_of(untrained), "SimCLR": knn_of(method.backbone)}
 for name, value in accuracy.items():
     print(f"{name:20s} kNN {value:.3f}")
@@ -1049,7 +1049,7 @@ variants = {
 test_views = make_views(test.pixels, "vicreg", generator=torch.Generator().manual_seed(1))
 ablation = {}
 for name, (settings, size, length) in variants.items():
-    short = build("simclr", backbone=scale.backbone, widths=scale.widths, **settings)
+    short = build("simclr", scale=scale, **settings)
     fit(short, images, scale=size, steps=length, log_every=length)
     z = features(nn.Sequential(short.backbone, short.projector), test)
     with evaluating(short):

@@ -481,7 +481,7 @@ def record(method, row):
     snapshots[int(row["step"])] = cross_correlation(z_a, z_b)
 
 
-method = build("barlow_twins", backbone=scale.backbone, widths=scale.widths)
+method = build("barlow_twins", scale=scale)
 history = fit(method, images, scale=scale, log_every=log_every, on_log=record, steps=steps)
 
 # %% [markdown]
@@ -515,7 +515,7 @@ def knn_of(module):
 
 
 raw = knn(normalize(images.pixels).flatten(1), images.labels, normalize(test.pixels).flatten(1), test.labels)
-untrained = build("barlow_twins", backbone=scale.backbone, widths=scale.widths).backbone
+untrained = build("barlow_twins", scale=scale).backbone
 accuracy = {"raw pixels": raw, "untrained backbone": knn_of(untrained), "Barlow Twins": knn_of(method.backbone)}
 for name, value in accuracy.items():
     print(f"{name:20s} kNN {value:.3f}")
@@ -553,7 +553,7 @@ variants = {
 }
 ablation = {}
 for name, settings in variants.items():
-    short = build("barlow_twins", backbone=scale.backbone, widths=scale.widths, **settings)
+    short = build("barlow_twins", scale=scale, **settings)
     fit(short, images, scale=scale, steps=max(1, steps // 3), log_every=log_every)
     z = features(nn.Sequential(short.backbone, short.projector), test)
     ablation[name] = {

@@ -801,9 +801,9 @@ def factors_in(method, noise=0.0):
 
 # %%
 total_steps = scale.total_steps(len(images))
-methods = {"untrained": build("barlow_twins", backbone=scale.backbone, widths=scale.widths)}
+methods = {"untrained": build("barlow_twins", scale=scale)}
 for lambd in (0.0, 0.001, 0.01, 0.1):
-    method = build("barlow_twins", backbone=scale.backbone, widths=scale.widths, lambd=lambd)
+    method = build("barlow_twins", scale=scale, lambd=lambd)
     fit(method, images, scale=scale, steps=max(1, total_steps // 3), log_every=max(1, total_steps // 30))
     methods[f"lambda {lambd:g}"] = method
 

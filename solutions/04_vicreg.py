@@ -674,7 +674,7 @@ images = load("motifs", "train", limit=scale.limit)
 test = load("motifs", "test", limit=None if scale.name != "smoke" else 200)
 steps = scale.steps or 2000
 log_every = max(1, steps // 70)
-method = build("vicreg", backbone=scale.backbone, widths=scale.widths)
+method = build("vicreg", scale=scale)
 history = fit(method, images, scale=scale, log_every=log_every, steps=steps)
 plots.curves(history)
 
@@ -699,7 +699,7 @@ def knn_of(module):
 
 
 raw = knn(normalize(images.pixels).flatten(1), images.labels, normalize(test.pixels).flatten(1), test.labels)
-untrained = build("vicreg", backbone=scale.backbone, widths=scale.widths).backbone
+untrained = build("vicreg", scale=scale).backbone
 accuracy = {"raw pixels": raw, "untrained backbone": knn_of(untrained), "VICReg": knn_of(method.backbone)}
 for name, value in accuracy.items():
     print(f"{name:20s} kNN {value:.3f}")
@@ -743,7 +743,7 @@ variants = {
 }
 ablation = {}
 for name, (kind, settings) in variants.items():
-    short = build(kind, backbone=scale.backbone, widths=scale.widths, **settings)
+    short = build(kind, scale=scale, **settings)
     fit(short, images, scale=scale, steps=max(1, steps // 3), log_every=log_every)
     z = features(nn.Sequential(short.backbone, short.projector), test)
     ablation[name] = {

@@ -951,7 +951,7 @@ bank = load(scale.data, "train", limit=min(4000, len(images)))  # for kNN: enoug
 
 def run(name, noise=None, seed=0, **settings):
     """Train from the constant plus noise; None is the ordinary start. Returns the method and what was seen."""
-    method = build(name, seed=seed, backbone=scale.backbone, widths=scale.widths, normalize_output=False, **settings)
+    method = build(name, seed=seed, scale=scale, normalize_output=False, **settings)
     if noise is not None:
         start_collapsed(method, noise=noise)
     seen = ([0], [float(directional_spread(embeddings(method, few)))])

@@ -816,7 +816,7 @@ def label_votes(codes, labels, num_classes=3):
 label_votes = check(label_votes)
 
 # %% [markdown]
-# The name of a cluster is the class with most votes. `jemlib.probes.name_clusters` does the same, gives clusters without
+# The name of a cluster is the class with most votes. `jemlib.evaluate.name_clusters` does the same, gives clusters without
 # a vote the name of the nearest named one (if it is told where they are), and scores the names on the *other* samples.
 
 # %% tags=["nbval-check-output"]
@@ -855,7 +855,6 @@ verify("one cluster for all says nothing", normalized_mutual_information(0 * tru
 # %%
 from jemlib.course.lessons.lesson06_swav_sinkhorn.claims import LABELS, PROTOTYPES, REMOVALS
 from jemlib.data import load
-from jemlib.experiments import settings_at
 from jemlib.methods import build
 from jemlib.train import fit
 
@@ -864,7 +863,7 @@ test = load("motifs", "test", limit=None if scale.name != "smoke" else 200)
 steps = scale.steps or 2000
 log_every = max(1, steps // 70)
 
-method = build("swav", prototypes=PROTOTYPES, **settings_at("swav", scale))
+method = build("swav", scale=scale, prototypes=PROTOTYPES)
 history = fit(method, images, scale=scale, log_every=log_every, steps=steps)
 print(
     {name: method.settings[name] for name in ("prototypes", "temperature", "epsilon", "iterations", "queue", "freeze")}
@@ -890,7 +889,7 @@ from jemlib.evaluate import backbone_knn, knn
 from jemlib.views import normalize
 
 raw = knn(normalize(images.pixels).flatten(1), images.labels, normalize(test.pixels).flatten(1), test.labels)
-untrained = build("swav", prototypes=PROTOTYPES, **settings_at("swav", scale))
+untrained = build("swav", scale=scale, prototypes=PROTOTYPES)
 accuracy = {
     "raw pixels": raw,
     "untrained backbone": backbone_knn(untrained.backbone, images, test),
@@ -975,7 +974,7 @@ from jemlib.experiments import embeddings
 
 short, histories, counts, entropies = {}, {}, {}, {}
 for name, settings in REMOVALS.items():
-    run = build("swav", prototypes=PROTOTYPES, **settings_at("swav", scale), **settings)
+    run = build("swav", scale=scale, prototypes=PROTOTYPES, **settings)
     third = {"steps": max(1, steps // 3), "warmup": scale.warmup // 3}
     histories[name] = fit(run, images, scale=scale, log_every=log_every, **third)
     near = nearest_prototypes(run, images, test).test

@@ -14,9 +14,8 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from jemlib.diagnose import participation_ratio
-from jemlib.nets import direct_predictor
+from jemlib.nets.predictors import direct_predictor
 from jemlib.theory import (
-    contrastive_gradient_matrix,
     critical_weight_decay,
     fixed_points,
     linear_contrastive_dynamics,
@@ -24,6 +23,7 @@ from jemlib.theory import (
     matrix_dynamics,
     mode_dynamics,
 )
+from jemlib.theory.dynamics import contrastive_gradient_matrix
 
 STARTS = torch.tensor([0.02, 0.2, 0.6], dtype=torch.float64)
 EYE = torch.eye(4, dtype=torch.float64)

@@ -9,7 +9,9 @@ import torch
 
 from jemlib import evaluate
 from jemlib.data import load
-from jemlib.nets import conv_small
+from jemlib.experiments import baselines
+from jemlib.nets import features
+from jemlib.nets.backbones import conv_small
 
 
 def clusters(n: int, noise: float, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -94,7 +96,7 @@ def test_a_probe_with_one_class_is_refused() -> None:
 def test_features_leave_the_module_in_the_mode_it_was_in() -> None:
     net = conv_small().train()
     images = load("motifs", "test", limit=16)
-    first = evaluate.features(net, images)
+    first = features(net, images)
     assert net.training
     assert first.shape == (16, net.dim)
     assert not first.requires_grad
@@ -102,7 +104,7 @@ def test_features_leave_the_module_in_the_mode_it_was_in() -> None:
 
 def test_parts_that_were_evaluating_stay_so_when_they_are_evaluated_together() -> None:
     backbone, tail = conv_small().eval(), torch.nn.BatchNorm1d(128).train()
-    evaluate.features(torch.nn.Sequential(backbone, tail), load("motifs", "test", limit=4))
+    features(torch.nn.Sequential(backbone, tail), load("motifs", "test", limit=4))
     assert not any(part.training for part in backbone.modules())
     assert tail.training
 
@@ -110,9 +112,7 @@ def test_parts_that_were_evaluating_stay_so_when_they_are_evaluated_together() -
 def test_features_do_not_depend_on_the_batch_size() -> None:
     net = conv_small()
     images = load("motifs", "test", limit=30)
-    torch.testing.assert_close(
-        evaluate.features(net, images, batch_size=7), evaluate.features(net, images), rtol=1e-4, atol=1e-5
-    )
+    torch.testing.assert_close(features(net, images, batch_size=7), features(net, images), rtol=1e-4, atol=1e-5)
 
 
 def test_the_protocol_names_everything_a_reader_needs_to_compare() -> None:
@@ -124,6 +124,6 @@ def test_the_protocol_names_everything_a_reader_needs_to_compare() -> None:
 
 def test_the_baselines_come_in_one_call() -> None:
     train, test = load("motifs", "train", limit=300), load("motifs", "test", limit=100)
-    rows = evaluate.baselines(train, test, scale="smoke")
+    rows = baselines(train, test, scale="smoke")
     assert list(rows) == ["raw pixels", "untrained", "supervised"]
     assert all(0 <= row[name] <= 1 for row in rows.values() for name in ("knn", "linear"))

@@ -10,9 +10,12 @@ import pytest
 import torch
 
 from jemlib.data import load
+from jemlib.data.images import data_label
 from jemlib.evaluate import protocol
-from jemlib.experiments import compare, markdown_table, restore, run
+from jemlib.experiments import compare, markdown_table, run
 from jemlib.experiments import runs as experiment
+from jemlib.experiments.runs import restore
+from jemlib.methods import scale_settings
 
 REQUIRED = {
     "method", "data", "scale", "seed", "backbone", "knn", "linear", "normalized_std", "rankme", "train_seconds",
@@ -76,8 +79,8 @@ def test_settings_of_the_method_are_checked_before_anything_is_loaded() -> None:
 
 
 def test_the_label_of_a_folder_leaves_its_place_out() -> None:
-    assert experiment.data_label("folder:/some/where/cifar10") == "folder:cifar10"
-    assert experiment.data_label("motifs") == "motifs"
+    assert data_label("folder:/some/where/cifar10") == "folder:cifar10"
+    assert data_label("motifs") == "motifs"
 
 
 def test_the_protocol_names_a_folder_without_its_place() -> None:
@@ -109,9 +112,9 @@ def test_an_unknown_method_in_a_comparison_is_named_before_anything_trains() -> 
 
 def test_a_scale_proposes_backbone_widths_and_momentum_only_where_a_method_has_them() -> None:
     scale = experiment.adjusted_scale("cpu", momentum=0.8)
-    assert experiment.settings_at("vicreg", scale) == {"backbone": "conv_small", "widths": (256, 256)}
-    assert experiment.settings_at("byol", scale)["momentum"] == 0.8
-    assert experiment.settings_at("sigreg", scale)["widths"] == (256, 64)
+    assert scale_settings("vicreg", scale) == {"backbone": "conv_small", "widths": (256, 256)}
+    assert scale_settings("byol", scale)["momentum"] == 0.8
+    assert scale_settings("sigreg", scale)["widths"] == (256, 64)
 
 
 def test_what_the_user_sets_wins_over_the_scale() -> None:

@@ -16,7 +16,6 @@ from torch.testing import assert_close
 
 from jemlib.invariance import (
     RIS,
-    VARIANTS,
     fire,
     firing_threshold,
     global_firing_rate,
@@ -24,6 +23,7 @@ from jemlib.invariance import (
     ris,
     target_conditioned_invariance,
 )
+from jemlib.invariance.firing import VARIANTS
 
 Labelled = tuple[Tensor, Tensor, Tensor]  # h, trajectories, classes
 

@@ -20,7 +20,6 @@ from jemlib.course.lessons.lesson06_swav_sinkhorn.exercises import (
 from jemlib.course.machinery import claims
 from jemlib.data import Images
 from jemlib.evaluate import name_clusters
-from jemlib.experiments import settings_at
 from jemlib.losses import sinkhorn, swapped_prediction
 from jemlib.methods import build
 from jemlib.nets import Prototypes
@@ -128,7 +127,7 @@ def test_clusters_have_the_shapes_that_naming_needs() -> None:
     scale = SCALES["smoke"]
     pixels = torch.randint(256, (80, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(4))
     train = test = Images(pixels, torch.arange(80) % 2, ("a", "b"))
-    method = build("swav", prototypes=6, **settings_at("swav", scale))
+    method = build("swav", scale=scale, prototypes=6)
     for clusters in (lesson.nearest_prototypes(method, train, test), lesson.k_means(method, train, test, count=6)):
         assert clusters.train.shape == clusters.test.shape == (80,)
         assert len(clusters.centroids) == 6

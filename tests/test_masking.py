@@ -11,17 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from jemlib.nets import (
-    WAYS,
-    Backbone,
-    build_backbone,
-    conv_small,
-    encode_masked,
-    receptive_field,
-    sparse_forward,
-    vit_micro,
-)
-from jemlib.views import clean_fraction, enlarge, mask_pixels, masked_views, patch_mask, visible_count, visible_tokens
+from jemlib.nets import WAYS, build_backbone, encode_masked
+from jemlib.nets.backbones import Backbone, conv_small, vit_micro
+from jemlib.nets.remasking import receptive_field, sparse_forward
+from jemlib.views import enlarge, mask_pixels, patch_mask, visible_tokens
+from jemlib.views.masks import clean_fraction, masked_views, visible_count
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from jemlib.losses import barlow_twins, nt_xent, vicreg
-from jemlib.methods import METHODS, build, known_settings
+from jemlib.methods import METHODS, SELF_SUPERVISED, Batch, build, known_settings
 from jemlib.views import Recipe
 
 LOSSES = {
@@ -26,15 +26,15 @@ def views() -> torch.Tensor:
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_step_is_the_loss_of_the_embeddings_of_two_views(name: str, views: torch.Tensor) -> None:
     method = build(name)
-    loss = method.step(views)
+    loss = method.step(Batch(views))
     expected = LOSSES[name](method.embed(views[0]), method.embed(views[1]))
     torch.testing.assert_close(tuple(loss), tuple(expected))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", SELF_SUPERVISED)
 def test_every_parameter_gets_a_gradient(name: str, views: torch.Tensor) -> None:
     method = build(name)
-    method.step(views).total.backward()
+    method.step(Batch(views)).total.backward()
     trained = [(n, p) for n, p in method.named_parameters() if p.requires_grad]
     assert [n for n, p in trained if p.grad is None or not p.grad.abs().sum() > 0] == []
     # What is not trained belongs to a momentum encoder, and has no gradient.
@@ -87,14 +87,18 @@ def test_the_settings_of_every_ancestor_are_known_once() -> None:
 
 
 def test_without_negatives_simclr_trains_on_the_alignment_alone(views: torch.Tensor) -> None:
-    loss = build("simclr", negatives=False).step(views)
+    loss = build("simclr", negatives=False).step(Batch(views))
     assert torch.equal(loss.total, loss.alignment)
     assert loss.contrast != 0
 
 
 def test_the_output_is_normalised_where_the_method_or_the_user_wants_it(views: torch.Tensor) -> None:
-    for name, setting, normalised in (("vicreg", None, False), ("vicreg", True, True), ("simsiam", None, True)):
-        method = build(name, normalize_output=setting)
+    for name, settings, normalised in (
+        ("vicreg", {}, False),
+        ("vicreg", {"normalize_output": True}, True),
+        ("simsiam", {}, True),
+    ):
+        method = build(name, **settings)
         std = method.embed(views[0]).std(dim=0, correction=0)
         assert bool((std - 1).abs().max() < 0.05) == normalised
         assert method.settings["normalize_output"] == normalised

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from jemlib import nets
-from jemlib.nets import BACKBONES, PatchTransformer, attend, build_backbone, conv_small, head
+from jemlib.nets import BACKBONES, build_backbone, head
+from jemlib.nets.backbones import conv_small
+from jemlib.nets.transformer import PatchTransformer, attend
 
 
 @pytest.mark.parametrize("name", BACKBONES)

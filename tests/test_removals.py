@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from jemlib.experiments import measure
-from jemlib.experiments.removals import REMOVALS, at_work, crosses, run_removals, start_collapsed, table
-from jemlib.methods import METHODS, build, known_settings
+from jemlib.experiments.removals import REMOVALS, crosses, measure, run_removals, short_scale, start_collapsed, table
+from jemlib.methods import SELF_SUPERVISED, Batch, build, known_settings
 
 DIAGNOSTICS = ("normalized_std", "directional_spread", "rankme", "participation_ratio", "correlation", "knn")
 
@@ -35,14 +34,13 @@ def test_every_removal_changes_the_loss_or_the_gradient(name: str) -> None:
     grads = []
     for settings in ({}, removal.settings):
         method = build(removal.method, **{**removal.common, **settings})
-        method.generator = torch.Generator().manual_seed(1)
-        method.step(views).total.backward()
+        method.step(Batch(views, generator=torch.Generator().manual_seed(1))).total.backward()
         grads.append(next(method.backbone.parameters()).grad)
     assert not torch.allclose(grads[0], grads[1], rtol=1e-3, atol=0)
 
 
 def test_every_method_has_a_removal() -> None:
-    assert {removal.method for removal in REMOVALS.values()} >= METHODS.keys() - {"pcl"}
+    assert {removal.method for removal in REMOVALS.values()} >= SELF_SUPERVISED.keys() - {"pcl"}
 
 
 def test_a_removal_crosses_only_if_one_sees_and_the_other_does_not() -> None:
@@ -83,9 +81,9 @@ def test_an_unknown_removal_is_an_error_that_lists_the_known_ones() -> None:
 
 def test_on_a_processor_a_removal_trains_for_less_than_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JEMLIB_SCALE", "cpu")
-    assert at_work().steps == 300
+    assert short_scale().steps == 300
     monkeypatch.setenv("JEMLIB_SCALE", "smoke")
-    assert at_work().name == "smoke"
+    assert short_scale().name == "smoke"
 
 
 def test_the_trivial_start_gives_every_image_the_same_embedding() -> None:
@@ -105,7 +103,7 @@ def test_with_noise_the_embeddings_differ_in_proportion_to_it() -> None:
 def gradients(name: str, **settings: object) -> dict[str, torch.Tensor]:
     method = start_collapsed(build(name, widths=(16, 8), normalize_output=False, **settings)).double()
     views = torch.randn(2, 6, 3, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    method.step(views).total.backward()
+    method.step(Batch(views)).total.backward()
     return {n: p.grad for n, p in method.named_parameters() if p.grad is not None}
 
 

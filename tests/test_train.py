@@ -16,7 +16,8 @@ import torch
 
 from jemlib.data import Images, load
 from jemlib.methods import Method, build
-from jemlib.train import History, adjusted_scale, batches, current_scale, fit
+from jemlib.train import History, adjusted_scale, current_scale, fit
+from jemlib.train.order import batches
 
 TINY = {"batch_size": 32, "warmup": 2, "learning_rate": 1e-3}
 
@@ -53,7 +54,7 @@ def test_training_lowers_the_loss(name: str, images: Images) -> None:
     assert sum(totals[-20:]) < 0.95 * sum(totals[:20])
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "lars"])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_every_optimizer_trains(optimizer: str, images: Images) -> None:
     method = build("vicreg", widths=(16, 16))
     before = weights(method)

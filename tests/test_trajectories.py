@@ -12,16 +12,9 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from jemlib.data import Images, motifs
-from jemlib.invariance import (
-    IMAGE_TRANSFORMATIONS,
-    MOTIF_TRANSFORMATIONS,
-    Trajectories,
-    image_trajectories,
-    measure_invariance,
-    motif_trajectories,
-    ris,
-)
+from jemlib.invariance import Trajectories, image_trajectories, measure_invariance, motif_trajectories, ris
 from jemlib.invariance import trajectories as module
+from jemlib.invariance.trajectories import IMAGE_TRANSFORMATIONS, MOTIF_TRANSFORMATIONS
 from jemlib.nets import features
 
 IDENTITY = {"foreground_hue", "background_hue", "saturation", "contrast", "frequency", "phase", "noise_seed"}

@@ -13,8 +13,9 @@ from scipy.stats import ks_2samp
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 
-from jemlib.views import LOCAL_CROP, PRESETS, Recipe, ViewParameters, make_views
+from jemlib.views import LOCAL_CROP, PRESETS, Recipe, make_views
 from jemlib.views import making as views
+from jemlib.views.recipes import ViewParameters
 
 CLOSE = 2 / 255
 EVERYTHING = Recipe(blur=0.5, solarize=0.5)

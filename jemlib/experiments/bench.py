@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from jemlib.data import load
 from jemlib.methods import build
-from jemlib.train import build_optimizer, default_device, native_bf16
+from jemlib.train import build_optimizer, default_device, native_bf16, train_step
 from jemlib.views import make_views, normalize
 
 BATCH = 256
@@ -26,7 +27,7 @@ def autocast(device: torch.device) -> torch.autocast:
 def bare_step(batch: int = BATCH) -> tuple[Callable[[], None], int]:
     """Forward and backward of the backbone alone on two views that are already there: `(step, views a step)`."""
     device = default_device()
-    backbone = build("simclr").backbone.to(device).to(memory_format=torch.channels_last).train()
+    backbone = build("simclr", scale="cpu").backbone.to(device).to(memory_format=torch.channels_last).train()
     views = [normalize(load("motifs", "train", limit=batch).pixels).to(device) for _ in range(2)]
 
     def step() -> None:
@@ -40,21 +41,18 @@ def bare_step(batch: int = BATCH) -> tuple[Callable[[], None], int]:
 
 
 def complete_step(name: str, batch: int = BATCH) -> tuple[Callable[[], None], int]:
-    """The whole two-view training step, as `fit` does it: choose, augment, embed, loss, backward, update."""
+    """The whole two-view training step, as `fit` takes it: augment, embed, loss, backward, update."""
     device = default_device()
-    method = build(name).to(device).to(memory_format=torch.channels_last).train()
+    method = build(name, scale="cpu").to(device).to(memory_format=torch.channels_last).train()
     optimizer = build_optimizer("adamw", method, 4e-3, 1e-4)
-    pixels = load("motifs", "train", limit=4096).pixels.to(device)
+    images = load("motifs", "train", limit=4096)
+    images = replace(images, pixels=images.pixels.to(device), labels=images.labels.to(device), factors=None)
     generator = torch.Generator(device).manual_seed(0)
+    bf16 = native_bf16(device)
 
     def step() -> None:
-        index = torch.randint(len(pixels), (batch,), device=device, generator=generator)
-        views = method.make_views(pixels[index], generator)
-        with autocast(device):
-            loss = method.step(views)
-        optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()
-        optimizer.step()
+        index = torch.randint(len(images), (batch,), device=device, generator=generator)
+        train_step(method, optimizer, images, index, generator, bf16=bf16)
         synchronize(device)
 
     return step, 2 * batch
@@ -104,7 +102,7 @@ def lightly_step(batch: int = BATCH, *, tuned: bool = False) -> tuple[Callable[[
         while True:
             yield from loader
 
-    method = build("simclr").train()
+    method = build("simclr", scale="cpu").train()
     if tuned:
         method = method.to(memory_format=torch.channels_last)
         optimizer = build_optimizer("adamw", method, 4e-3, 1e-4)

@@ -16,7 +16,7 @@ from jemlib.experiments.runs import load_scored, run
 from jemlib.files import write_json, write_text
 from jemlib.methods import METHODS
 from jemlib.scales import Scale, adjusted_scale
-from jemlib.train import quiet
+from jemlib.train import hide_progress
 
 COLUMNS = ("knn", "linear", "rankme", "normalized_std", "train_seconds")
 
@@ -53,7 +53,7 @@ def compare(
     source = data or scale.data
     runs = []
     jobs = [(name, seed) for name in names for seed in range(seeds)]
-    for name, seed in tqdm(jobs, desc="runs", disable=quiet() or None):
+    for name, seed in tqdm(jobs, desc="runs", disable=hide_progress() or None):
         folder = Path(out) / f"{name}-{seed}" if out is not None else None
         finished = run(name, data=source, root=root, scale=scale, seed=seed, out=folder, split=split)
         if finished.history.interrupted:

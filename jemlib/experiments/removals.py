@@ -16,12 +16,12 @@ from jemlib import validate
 from jemlib.data import Images, load
 from jemlib.diagnose import diagnose
 from jemlib.evaluate import backbone_knn
-from jemlib.experiments.runs import embeddings, hardware, settings_at, versions
+from jemlib.experiments.runs import embeddings, hardware, versions
 from jemlib.files import write_json
 from jemlib.methods import Method, build
 from jemlib.nets import MomentumEncoder
 from jemlib.scales import Scale, adjusted_scale, current_scale
-from jemlib.train import fit, quiet
+from jemlib.train import fit, hide_progress
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ def measure(
         The diagnostics by name, kNN of the backbone's features, the last terms of the loss, and the seconds.
     """
     scale = adjusted_scale(scale)
-    settings = settings_at(removal.method, scale) | removal.common | ({} if intact else removal.settings)
-    method = build(removal.method, seed=seed, **settings)
+    settings = removal.common | ({} if intact else removal.settings)
+    method = build(removal.method, scale=scale, seed=seed, **settings)
     train = load(scale.data, "train", limit=scale.limit)
     held_out = load(scale.data, "validation", limit=scale.limit if scale.name == "smoke" else None)
     history = fit(method, train, scale=scale, seed=seed)
@@ -150,18 +150,20 @@ def run_removals(
     Args:
         names: keys of `REMOVALS`; None: all.
         seeds: >= 1.
-        scale: as `jemlib.train.fit`; None: `at_work()`, which takes under 30 s a run on two cores.
+        scale: as `jemlib.train.fit`; None: `short_scale()`, which takes under 30 s a run on two cores.
         out: JSON file for the record.
 
     Returns:
         `{"rows": [...]}`; a row has the removal, its intact run, its runs, and whether all of them cross.
     """
     validate.integer("seeds", seeds, at_least=1)
+    if out is not None:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
     chosen = [REMOVALS[validate.choice("removal", name, REMOVALS)] for name in names or REMOVALS]
-    scale = at_work() if scale is None else adjusted_scale(scale)
+    scale = short_scale() if scale is None else adjusted_scale(scale)
     rows = []
     kept: dict[str, dict[str, Any]] = {}  # several removals share their intact run
-    for removal in tqdm(chosen, desc="removals", disable=quiet() or None):
+    for removal in tqdm(chosen, desc="removals", disable=hide_progress() or None):
         shared = f"{removal.method} {removal.common}"
         if shared not in kept:
             kept[shared] = measure(removal, seed=0, intact=True, scale=scale)
@@ -174,7 +176,7 @@ def run_removals(
     return {"scale": asdict(scale), "rows": rows}
 
 
-def at_work() -> Scale:
+def short_scale() -> Scale:
     """The `cpu` scale at 300 steps; on other machines the current scale."""
     scale = current_scale()
     return adjusted_scale(scale, steps=300, warmup=80) if scale.name == "cpu" else scale

@@ -20,7 +20,7 @@ from jemlib.data import Images, load
 from jemlib.diagnose import normalized_std, rankme
 from jemlib.evaluate import evaluate
 from jemlib.files import write_json, write_torch
-from jemlib.methods import METHODS, Method, build, known_settings
+from jemlib.methods import Method, build, known_settings, settings_for
 from jemlib.nets import features
 from jemlib.scales import Scale, adjusted_scale
 from jemlib.train import History, fit
@@ -77,29 +77,20 @@ def run(
     """
     scale = adjusted_scale(scale, **overrides)
     validate.choice("split", split, ("validation", "test"))
-    method = build(name, seed=seed, **(settings_at(name, scale) | (settings or {})))
+    settings_for(name, scale, **(settings or {}))  # before anything is loaded
     source = data or scale.data
     train = load(source, "train", root=root, limit=scale.limit)
+    classes = {"classes": len(train.class_names)} if "classes" in known_settings(name) else {}
+    method = build(name, scale=scale, seed=seed, **(classes | (settings or {})))
     history = fit(method, train, scale=scale, seed=seed, out=out)
     if history.interrupted:
         return Run(method, history, {})
-    metrics = measure(method, train, load_scored(source, split, root, scale), history, scale, seed)
+    metrics = metrics_of(method, train, load_scored(source, split, root, scale), history, scale, seed)
     if out is not None:
         folder = Path(out)
         write_torch(folder / "weights.pt", method.state_dict())
         write_json(folder / "metrics.json", metrics)
     return Run(method, history, metrics)
-
-
-def settings_at(name: str, scale: Scale) -> dict[str, Any]:
-    """The settings that a method takes from the scale: backbone, widths, and momentum where it has one."""
-    known = known_settings(name)
-    widths = METHODS[name].widths_for(scale.widths)
-    return {
-        "backbone": scale.backbone,
-        "widths": widths,
-        **({"momentum": scale.momentum} if "momentum" in known else {}),
-    }
 
 
 def load_scored(source: str, split: str, root: str | None, scale: Scale) -> Images:
@@ -127,7 +118,9 @@ def score(method: Method, train: Images, test: Images) -> dict[str, Any]:
     }
 
 
-def measure(method: Method, train: Images, test: Images, history: History, scale: Scale, seed: int) -> dict[str, Any]:
+def metrics_of(
+    method: Method, train: Images, test: Images, history: History, scale: Scale, seed: int
+) -> dict[str, Any]:
     """What `metrics.json` holds."""
     last = history.rows[-1]
     return {

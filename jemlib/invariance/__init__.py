@@ -1,10 +1,7 @@
 """What a unit is invariant to: firing rates and RIS (`firing`); images that differ in one factor (`trajectories`)."""
 
 from jemlib.invariance.firing import (
-    OFFICIAL_CEILING,
-    OFFICIAL_FRAMES,
     RIS,
-    VARIANTS,
     fire,
     firing_threshold,
     global_firing_rate,
@@ -12,48 +9,4 @@ from jemlib.invariance.firing import (
     ris,
     target_conditioned_invariance,
 )
-from jemlib.invariance.trajectories import (
-    CROP,
-    GREY,
-    IDENTITY,
-    IMAGE_TRANSFORMATIONS,
-    LIGHT,
-    MOST_COVERED,
-    MOTIF_TRANSFORMATIONS,
-    SEED_LIMIT,
-    SLOPE,
-    TINT,
-    Changes,
-    Trajectories,
-    image_trajectories,
-    measure_invariance,
-    motif_trajectories,
-)
-
-__all__ = [
-    "CROP",
-    "GREY",
-    "IDENTITY",
-    "IMAGE_TRANSFORMATIONS",
-    "LIGHT",
-    "MOST_COVERED",
-    "MOTIF_TRANSFORMATIONS",
-    "OFFICIAL_CEILING",
-    "OFFICIAL_FRAMES",
-    "RIS",
-    "SEED_LIMIT",
-    "SLOPE",
-    "TINT",
-    "VARIANTS",
-    "Changes",
-    "Trajectories",
-    "fire",
-    "firing_threshold",
-    "global_firing_rate",
-    "image_trajectories",
-    "local_firing_rate",
-    "measure_invariance",
-    "motif_trajectories",
-    "ris",
-    "target_conditioned_invariance",
-]
+from jemlib.invariance.trajectories import Trajectories, image_trajectories, measure_invariance, motif_trajectories

@@ -44,9 +44,9 @@ def byol(p_a: Tensor, p_b: Tensor, target_a: Tensor, target_b: Tensor, *, stop_g
 
     Source: Grill et al., 2006.07733, eq. 2, added over both directions.
     """
-    p_a, p_b = validate.paired("p_a", p_a, "p_b", p_b, min_samples=1, look=False)
-    p_a, target_b = validate.paired("p_a", p_a, "target_b", target_b, min_samples=1, look=False)
-    p_b, target_a = validate.paired("p_b", p_b, "target_a", target_a, min_samples=1, look=False)
+    p_a, p_b = validate.paired("p_a", p_a, "p_b", p_b, min_samples=1, check_finite=False)
+    p_a, target_b = validate.paired("p_a", p_a, "target_b", target_b, min_samples=1, check_finite=False)
+    p_b, target_a = validate.paired("p_b", p_b, "target_a", target_a, min_samples=1, check_finite=False)
     # (1/N) sum_i | p_i/|p_i| - z_i/|z_i| |^2 = 2 - 2 mean_i cos(p_i, z_i)
     a_to_b = 2 - 2 * F.cosine_similarity(p_a, as_target(target_b, stop_gradient), dim=1).mean()
     b_to_a = 2 - 2 * F.cosine_similarity(p_b, as_target(target_a, stop_gradient), dim=1).mean()

@@ -151,14 +151,17 @@ def balanced_center(
     return center
 
 
-def _views(name: str, logits: Sequence[Tensor], *, look: bool = True) -> dict[str, Tensor]:
+def _views(name: str, logits: Sequence[Tensor], *, check_finite: bool = True) -> dict[str, Tensor]:
     """Check a list with at least one view, each `(N, K)`; the keys are the names for error messages."""
     if not isinstance(logits, (list, tuple)):
         raise TypeError(f"{name} must be a list of (N, K) tensors, one per view; got {validate.describe(logits)}.")
     if not logits:
         raise ValueError(f"{name} must hold at least one view; got none.")
     names = [f"{name}[{i}]" for i in range(len(logits))]
-    return {key: validate.embeddings(key, view, min_samples=1, look=look) for key, view in zip(names, logits)}
+    return {
+        key: validate.embeddings(key, view, min_samples=1, check_finite=check_finite)
+        for key, view in zip(names, logits)
+    }
 
 
 def _alike(views: dict[str, Tensor]) -> list[Tensor]:
@@ -179,8 +182,8 @@ def _alike(views: dict[str, Tensor]) -> list[Tensor]:
 def _student_and_teacher(
     student_logits: Sequence[Tensor], teacher_logits: Sequence[Tensor]
 ) -> tuple[list[Tensor], list[Tensor]]:
-    students = _views("student_logits", student_logits, look=False)
-    teachers = _views("teacher_logits", teacher_logits, look=False)
+    students = _views("student_logits", student_logits, check_finite=False)
+    teachers = _views("teacher_logits", teacher_logits, check_finite=False)
     if len(students) < max(2, len(teachers)):
         raise ValueError(
             "student_logits must hold at least two views, the teacher's global views first; "

@@ -51,9 +51,9 @@ def simsiam(p_a: Tensor, p_b: Tensor, z_a: Tensor, z_b: Tensor, *, stop_gradient
 
     Source: Chen and He, 2011.10566, eq. 1 to 4.
     """
-    p_a, p_b = validate.paired("p_a", p_a, "p_b", p_b, min_samples=1, look=False)
-    p_a, z_b = validate.paired("p_a", p_a, "z_b", z_b, min_samples=1, look=False)
-    p_b, z_a = validate.paired("p_b", p_b, "z_a", z_a, min_samples=1, look=False)
+    p_a, p_b = validate.paired("p_a", p_a, "p_b", p_b, min_samples=1, check_finite=False)
+    p_a, z_b = validate.paired("p_a", p_a, "z_b", z_b, min_samples=1, check_finite=False)
+    p_b, z_a = validate.paired("p_b", p_b, "z_a", z_a, min_samples=1, check_finite=False)
     # D(p, z) = -(1/N) sum_i p_i . sg(z_i) / (|p_i| |z_i|)
     a_to_b = -F.cosine_similarity(p_a, as_target(z_b, stop_gradient), dim=1).mean()
     b_to_a = -F.cosine_similarity(p_b, as_target(z_a, stop_gradient), dim=1).mean()

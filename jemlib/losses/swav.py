@@ -54,7 +54,7 @@ def sinkhorn(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tens
 
     Source: Caron et al., 2006.09882, eq. 3 to 5; Cuturi, 1306.0895.
     """
-    scores = validate.embeddings("scores", scores, min_samples=1, look=False)
+    scores = validate.embeddings("scores", scores, min_samples=1, check_finite=False)
     validate.number("epsilon", epsilon, above=0)
     validate.integer("iterations", iterations, at_least=0)
     epsilon = float(epsilon)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,58 +11,101 @@ from jemlib import validate
 from jemlib.methods.barlow_twins import BarlowTwins
 from jemlib.methods.byol import BYOL
 from jemlib.methods.dino import DINO
-from jemlib.methods.method import Method
+from jemlib.methods.method import Batch, Method
 from jemlib.methods.pcl import PCL
+from jemlib.methods.settings import in_order
 from jemlib.methods.sigreg import SIGReg
 from jemlib.methods.simclr import SimCLR
 from jemlib.methods.simsiam import SimSiam
+from jemlib.methods.supervised import Supervised
 from jemlib.methods.swav import SwAV
 from jemlib.methods.vicreg import VICReg
+from jemlib.scales import Scale, current_scale
 
-# One line a method.
+# One line a method; `supervised` is here because it trains by the same step, though it is no joint embedding.
 METHODS: dict[str, type[Method]] = {
-    method.name: method for method in (SimCLR, BarlowTwins, VICReg, SwAV, PCL, BYOL, SimSiam, DINO, SIGReg)
+    method.name: method for method in (SimCLR, BarlowTwins, VICReg, SwAV, PCL, BYOL, SimSiam, DINO, SIGReg, Supervised)
 }
+# Those that learn without labels.
+SELF_SUPERVISED = tuple(name for name in METHODS if name != Supervised.name)
 
 __all__ = [
     "BYOL",
     "DINO",
     "METHODS",
     "PCL",
+    "SELF_SUPERVISED",
     "BarlowTwins",
+    "Batch",
     "Method",
     "SIGReg",
     "SimCLR",
     "SimSiam",
+    "Supervised",
     "SwAV",
     "VICReg",
     "build",
     "known_settings",
+    "scale_settings",
+    "settings_for",
 ]
 
 
 def known_settings(name: str) -> dict[str, Any]:
     """The settings of a method and their defaults, its own first."""
     method = METHODS[validate.choice("method", name, METHODS)]
-    chain = [c for c in method.__mro__ if issubclass(c, Method) and "__init__" in vars(c)]
-    parameters = [p for c in chain for p in inspect.signature(c).parameters.values()]
-    return {p.name: p.default for p in parameters if p.kind is not p.VAR_KEYWORD}
+    return {one.name: one.default for one in in_order(method.Settings)}
 
 
-def build(name: str, *, seed: int = 0, **settings: Any) -> Method:
-    """A method by name, with weights drawn from `seed`; torch's global generator is left as it was.
+def scale_settings(name: str, scale: str | Scale | None = None) -> dict[str, Any]:
+    """The settings that a scale gives a method: backbone, widths, and the momentum where it has one.
 
-    Args:
-        name: one of `METHODS`.
-        seed: of the initial weights.
-        settings: see `known_settings(name)`.
+    A method that works best with few dimensions gets a narrower last layer than the scale proposes.
+    """
+    scale = scale if isinstance(scale, Scale) else current_scale(scale)
+    known = known_settings(name)
+    given = {"backbone": scale.backbone, "widths": METHODS[name].widths_for(scale.widths)}
+    return {**given, "momentum": scale.momentum} if "momentum" in known else given
+
+
+def settings_for(name: str, scale: str | Scale | None = None, **settings: Any) -> Method.Settings:
+    """The settings of a method at a scale, checked: what is given comes before what the scale says.
 
     Raises:
         ValueError: the method or a setting is unknown, or a value is out of range.
+        TypeError: a value has the wrong type.
     """
     known = known_settings(name)
     for setting in settings:
         validate.choice(f"setting of {name}", setting, known)
+    return METHODS[name].Settings(**(scale_settings(name, scale) | settings))
+
+
+def build(
+    name: str,
+    *,
+    scale: str | Scale | None = None,
+    seed: int = 0,
+    loss: Callable[..., Any] | None = None,
+    **settings: Any,
+) -> Method:
+    """A method by name, with weights drawn from `seed`; torch's global generator is left as it was.
+
+    Args:
+        name: one of `METHODS`.
+        scale: "smoke", "cpu", "gpu" or a `Scale`, for the settings in `scale_settings`; None: the current one.
+        seed: of the initial weights.
+        loss: train with this function instead of jemlib's, `METHODS[name].loss_function`: same arguments, and the same
+            results in the same order, or the total alone.
+        settings: see `known_settings(name)`.
+
+    Raises:
+        TypeError, ValueError: as `settings_for`; loss is no function.
+    """
+    config = settings_for(name, scale, **settings)
+    validate.seed(seed)
+    if loss is not None and not callable(loss):
+        raise TypeError(f"loss must be a function; got {validate.describe(loss)}.")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return METHODS[name](**settings)
+        return METHODS[name](loss, **vars(config))

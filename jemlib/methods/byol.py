@@ -2,64 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from jemlib import validate
 from jemlib.losses import BYOLLoss, byol
-from jemlib.methods.method import Method
-from jemlib.nets import MomentumEncoder, build_predictor, cosine_momentum
+from jemlib.methods.method import Batch, Method
+from jemlib.methods.settings import another, setting
+from jemlib.nets import PREDICTORS, MomentumEncoder, build_predictor, cosine_momentum
 
 
 class BYOL(Method):
-    """Backbone, projector, predictor; the target is a momentum encoder without predictor.
-
-    Args:
-        predictor: "mlp", "direct" (set from the spectrum of the embeddings, DirectPred) or "none", which removes it.
-        hidden: width of the hidden layer of the mlp.
-        momentum: of the target at the start, in [0, 1]; it rises to 1 by a half cosine. 0 copies the student.
-        momentum_encoder: False makes the student its own target, as in SimSiam.
-        stop_gradient: False lets the gradient into the target; only the student as its own target can take it.
-        settings: those of `Method`.
-    """
+    """Backbone, projector, predictor; the target is a momentum encoder without predictor."""
 
     name = "byol"
-    normalizes_output = True
+    loss_function = staticmethod(byol)
 
-    def __init__(
-        self,
-        predictor: str = "mlp",
-        hidden: int = 256,
-        momentum: float = 0.99,
-        momentum_encoder: bool = True,
-        stop_gradient: bool = True,
-        **settings: Any,
-    ) -> None:
-        super().__init__(**settings)
-        validate.number("momentum", momentum, at_least=0, at_most=1)
-        if momentum_encoder and not stop_gradient:
+    @dataclass(frozen=True, kw_only=True)
+    class Settings(Method.Settings):
+        predictor: str = setting("mlp", "'direct' is DirectPred, 'none' removes it", choices=PREDICTORS)
+        hidden: int = setting(256, "width of the predictor's hidden layer", at_least=1)
+        momentum: float = setting(
+            0.99,
+            "of the target at the start, rising to 1 by a half cosine; 0 copies the student",
+            at_least=0,
+            at_most=1,
+        )
+        momentum_encoder: bool = setting(True, "False makes the student its own target, as in SimSiam")
+        stop_gradient: bool = setting(True, "False lets the gradient into the target, if that is the student itself")
+        normalize_output: bool = another(Method.Settings, "normalize_output", True)
+
+    config: Settings
+
+    def __init__(self, loss: Callable[..., Any] | None = None, **settings: Any) -> None:
+        super().__init__(loss, **settings)
+        if self.config.momentum_encoder and not self.config.stop_gradient:
             raise ValueError(
                 "stop_gradient = False needs momentum_encoder = False: a momentum encoder has no gradient."
             )
-        self.momentum, self.stop_gradient = momentum, stop_gradient
-        self.predictor = build_predictor(predictor, self.dim, hidden)
-        self.target = MomentumEncoder(self.student()) if momentum_encoder else None
-        self.settings |= {"predictor": predictor, "hidden": hidden, "momentum": momentum}
-        self.settings |= {"momentum_encoder": momentum_encoder, "stop_gradient": stop_gradient}
+        self.predictor = build_predictor(self.config.predictor, self.dim, self.config.hidden)
+        self.target = MomentumEncoder(self.student()) if self.config.momentum_encoder else None
 
     def student(self) -> nn.Module:
         """What the momentum encoder is a copy of."""
         return nn.Sequential(self.backbone, self.projector)
 
-    def step(self, views: Sequence[Tensor]) -> BYOLLoss:
-        z_a, z_b = self.embed(views[0]), self.embed(views[1])
-        target_a, target_b = (z_a, z_b) if self.target is None else (self.target(views[0]), self.target(views[1]))
+    def step(self, batch: Batch) -> BYOLLoss:
+        z_a, z_b = self.embed_views(batch)
+        target_a, target_b = (z_a, z_b) if self.target is None else map(self.target, batch.views)
         p_a, p_b = self.predictor(z_a), self.predictor(z_b)
-        loss: BYOLLoss = byol(p_a, p_b, target_a, target_b, stop_gradient=self.stop_gradient)
+        loss: BYOLLoss = self.loss(p_a, p_b, target_a, target_b, stop_gradient=self.config.stop_gradient)
         return loss
 
     def after_step(self, progress: float) -> None:
         if self.target is not None:
-            self.target.follow(self.student(), cosine_momentum(progress, self.momentum))
+            self.target.follow(self.student(), cosine_momentum(progress, self.config.momentum))

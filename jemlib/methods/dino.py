@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from jemlib import validate
 from jemlib.losses import DINOLoss, balanced_center, dino, update_center
+from jemlib.methods.method import Batch
 from jemlib.methods.multicrop import MultiCrop
+from jemlib.methods.settings import another, setting
 from jemlib.nets import MomentumEncoder, Prototypes, cosine_momentum
 
 CENTERINGS = ("balanced", "mean", "none")
@@ -19,83 +21,70 @@ CENTERINGS = ("balanced", "mean", "none")
 class DINO(MultiCrop):
     """Backbone, projector, prototypes; the student predicts the teacher's centred and sharpened assignment.
 
-    The logits are cosines, which is DINO's l2 bottleneck followed by weight-normed prototypes of norm 1.
-
-    Args:
-        prototypes: K.
-        student_temperature: tau_s.
-        teacher_temperature: tau_t at the end of its warm-up; below tau_s, or nothing is sharpened.
-        teacher_temperature_start: tau_t at the start.
-        temperature_warmup: share of the training over which tau_t goes from one to the other, in [0, 1].
-        momentum: of the teacher at the start, in [0, 1]; it rises to 1 by a half cosine.
-        centering: "balanced" (equal mean probabilities, Sinkhorn), "mean" (equal mean logits, the paper's default) or
-            "none". On short runs the teacher must move fast, and then the mean does not keep enough directions alive.
-        center_momentum: of the centre "mean", in [0, 1].
-        sharpening: False gives the teacher the student's temperature.
-        freeze: share of the training, from its start, in which the prototypes do not move, in [0, 1].
-        settings: those of `MultiCrop` and `Method`.
+    The logits are cosines, which is DINO's l2 bottleneck followed by weight-normed prototypes of norm 1. Of the
+    centres, "balanced" gives equal mean probabilities (Sinkhorn) and "mean" equal mean logits, the paper's default. On
+    short runs the teacher must move fast, and then the mean does not keep enough directions alive.
     """
 
     name = "dino"
-    normalizes_output = True
-    narrow = 64
+    largest_output = 64
+    loss_function = staticmethod(dino)
     center: Tensor
 
-    def __init__(
-        self,
-        prototypes: int = 512,
-        student_temperature: float = 0.2,
-        teacher_temperature: float = 0.05,
-        teacher_temperature_start: float = 0.05,
-        temperature_warmup: float = 0.3,
-        momentum: float = 0.99,
-        centering: str = "balanced",
-        center_momentum: float = 0.9,
-        sharpening: bool = True,
-        freeze: float = 0.0,
-        **settings: Any,
-    ) -> None:
-        super().__init__(**settings)
-        for setting, share in (("temperature_warmup", temperature_warmup), ("momentum", momentum), ("freeze", freeze)):
-            validate.number(setting, share, at_least=0, at_most=1)
-        self.centering = validate.choice("centering", centering, CENTERINGS)
-        self.student_temperature = student_temperature
-        self.teacher_temperatures = (teacher_temperature_start, teacher_temperature)
-        self.temperature_warmup, self.momentum, self.center_momentum = temperature_warmup, momentum, center_momentum
-        self.sharpening, self.freeze = sharpening, freeze
-        self.prototypes = Prototypes(self.dim, prototypes)
-        self.register_buffer("center", torch.zeros(prototypes))
+    @dataclass(frozen=True, kw_only=True)
+    class Settings(MultiCrop.Settings):
+        prototypes: int = setting(512, "K", at_least=2)
+        student_temperature: float = setting(0.2, "tau_s", above=0)
+        teacher_temperature: float = setting(
+            0.05, "tau_t at the end of its warm-up; below tau_s, or nothing is sharpened", above=0
+        )
+        teacher_temperature_start: float = setting(0.05, "tau_t at the start", above=0)
+        temperature_warmup: float = setting(
+            0.3, "share of the training over which tau_t goes from one to the other", at_least=0, at_most=1
+        )
+        momentum: float = setting(
+            0.99, "of the teacher at the start; it rises to 1 by a half cosine", at_least=0, at_most=1
+        )
+        centering: str = setting("balanced", "which centre the teacher's logits get", choices=CENTERINGS)
+        center_momentum: float = setting(0.9, "of the centre 'mean'", at_least=0, at_most=1)
+        sharpening: bool = setting(True, "False gives the teacher the student's temperature")
+        freeze: float = setting(
+            0.0, "share of the training, from its start, in which the prototypes do not move", at_least=0, at_most=1
+        )
+        normalize_output: bool = another(MultiCrop.Settings, "normalize_output", True)
+
+    config: Settings
+
+    def __init__(self, loss: Callable[..., Any] | None = None, **settings: Any) -> None:
+        super().__init__(loss, **settings)
+        self.prototypes = Prototypes(self.dim, self.config.prototypes)
+        self.register_buffer("center", torch.zeros(self.config.prototypes))
         self.teacher = MomentumEncoder(self.student())
-        self.settings |= {"prototypes": prototypes, "student_temperature": student_temperature}
-        self.settings |= {"teacher_temperature": teacher_temperature}
-        self.settings |= {"teacher_temperature_start": teacher_temperature_start}
-        self.settings |= {"temperature_warmup": temperature_warmup, "momentum": momentum}
-        self.settings |= {"center_momentum": center_momentum, "centering": centering, "sharpening": sharpening}
-        self.settings |= {"freeze": freeze}
 
     def student(self) -> nn.Module:
         """What the teacher is a copy of, heads included."""
         return nn.Sequential(self.backbone, self.projector, self.prototypes)
 
-    def teacher_temperature(self) -> float:
-        """tau_t now: linear from its start to its end over the warm-up."""
-        if not self.sharpening:
-            return self.student_temperature
-        start, end = self.teacher_temperatures
-        share = 1.0 if self.temperature_warmup == 0 else min(1.0, self.progress / self.temperature_warmup)
-        return start + (end - start) * share
+    def teacher_temperature(self, progress: float) -> float:
+        """tau_t at this share of the training: linear from its start to its end over the warm-up."""
+        s = self.config
+        if not s.sharpening:
+            return s.student_temperature
+        share = 1.0 if s.temperature_warmup == 0 else min(1.0, progress / s.temperature_warmup)
+        return s.teacher_temperature_start + (s.teacher_temperature - s.teacher_temperature_start) * share
 
-    def step(self, views: Sequence[Tensor]) -> DINOLoss:
-        self.prototypes.requires_grad_(self.progress >= self.freeze)
-        student = [self.prototypes(self.embed(view)) for view in views]
-        teacher = [self.teacher(view) for view in views[: self.num_views]]
-        temperature = self.teacher_temperature()
-        if self.centering == "balanced":
+    def step(self, batch: Batch) -> DINOLoss:
+        s = self.config
+        self.prototypes.requires_grad_(batch.progress >= s.freeze)
+        student = [self.prototypes(z) for z in self.embed_views(batch)]
+        teacher = [self.teacher(view) for view in batch.views[: self.num_views]]
+        temperature = self.teacher_temperature(batch.progress)
+        if s.centering == "balanced":
             self.center.copy_(balanced_center(self.center, teacher, temperature))
-        loss: DINOLoss = dino(student, teacher, self.center, self.student_temperature, temperature)
-        if self.centering == "mean":  # after its use
-            self.center.copy_(update_center(self.center, teacher, self.center_momentum))
+        loss: DINOLoss = self.loss(student, teacher, self.center, s.student_temperature, temperature)
+        if s.centering == "mean":  # after its use
+            self.center.copy_(update_center(self.center, teacher, s.center_momentum))
         return loss
 
     def after_step(self, progress: float) -> None:
-        self.teacher.follow(self.student(), cosine_momentum(progress, self.momentum))
+        self.teacher.follow(self.student(), cosine_momentum(progress, self.config.momentum))

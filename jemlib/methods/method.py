@@ -2,105 +2,166 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from jemlib import validate
 from jemlib.data import Images
-from jemlib.nets import WAYS, build_backbone, encode_masked, head
+from jemlib.losses.precision import full_precision
+from jemlib.methods.settings import BaseSettings, described, setting
+from jemlib.nets import BACKBONES, WAYS, build_backbone, encode_masked, head
 from jemlib.views import Views, as_setting, make_views, patch_mask, resolve
 
 
-class Method(nn.Module):
-    """A joint-embedding method. Subclasses say in `step` how a batch of views becomes a loss.
-
-    Args:
-        backbone: name of a backbone in `jemlib.nets.BACKBONES`.
-        widths: widths of the projector's linear layers.
-        views: name of a preset in `jemlib.recipes.PRESETS`, a `Recipe`, or a recipe per view. The default is VICReg's
-            for every method, so that runs compare: its crops are larger than SimCLR's (0.2 instead of 0.08 of the
-            area), and short runs learn more.
-        mask_ratio: share of patches that each view loses in training, in [0, 1). Momentum encoders see whole views.
-        mask_patch: side of a patch in pixels.
-        masking: what becomes of masked patches, see `jemlib.masking.WAYS`.
-        normalize_output: put a batch norm without affine behind the projector; None: what the method does by default.
+@dataclass(frozen=True)
+class Batch:
+    """What a step is given.
 
     Attributes:
-        progress: share of the training that is done, in [0, 1); `fit` sets it before each step.
-        generator: the source of this step's views, and of what else a step draws: masks, slices.
+        views: normalised images `(N, 3, 32, 32)`, one tensor for each view.
+        index: `(N,)` int64, the place of these images among `images`.
+        images: the training images, on the device of the views.
+        progress: share of the training that is done, in [0, 1).
+        generator: source of what else a step draws (masks, slices), on the device of the views.
+    """
+
+    views: Sequence[Tensor]
+    index: Tensor | None = None
+    images: Images | None = None
+    progress: float = 0.0
+    generator: torch.Generator | None = None
+
+
+class Total(NamedTuple):
+    """The loss of a function that returns one number."""
+
+    total: Tensor
+
+
+class Method(nn.Module):
+    """A joint-embedding method. Subclasses say in `step` how a batch becomes a loss.
+
+    Args:
+        loss: a function to train with instead of the class's `loss_function`: same arguments, same order of results.
+        settings: see `Settings`; listed below and by `jem methods NAME`.
     """
 
     name = "method"
     num_views = 2
-    normalizes_output = False  # whether a batch norm without affine stands behind the projector by default
-    narrow: int | None = None  # the projector's last width where it is to be small, whatever the scale says
+    # Where a method works best with few dimensions: the projector's last width is at most this, whatever a scale says.
+    largest_output: int | None = None
+    loss_function: Callable[..., Any]
 
-    def __init__(
-        self,
-        backbone: str = "conv_small",
-        widths: Sequence[int] = (256, 256),
-        views: Views = "vicreg",
-        mask_ratio: float = 0.0,
-        mask_patch: int = 8,
-        masking: str = "pixels",
-        normalize_output: bool | None = None,
-    ) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Settings(BaseSettings):
+        backbone: str = setting("conv_small", "name of a backbone", choices=BACKBONES)
+        widths: tuple[int, ...] = setting((256, 256), "widths of the projector's linear layers", at_least=1)
+        # VICReg's views for every method, so that runs compare: the crops are larger than SimCLR's (0.2 instead of 0.08
+        # of the area), and short runs learn more.
+        views: Views = setting("vicreg", "name of a preset, a `Recipe`, or a recipe for each view", check=resolve)
+        mask_ratio: float = setting(
+            0.0, "share of patches that each view loses in training; targets see all", at_least=0, at_most=1
+        )
+        mask_patch: int = setting(8, "side of a masked patch in pixels", at_least=1)
+        masking: str = setting("pixels", "what becomes of masked patches", choices=WAYS)
+        normalize_output: bool = setting(False, "put a batch norm without affine behind the projector")
+
+    config: Settings
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        listed = described(cls.Settings).replace("\n", "\n    ")
+        cls.__doc__ = f"{inspect.cleandoc(cls.__doc__ or '')}\n\nSettings:\n    {listed}\n"
+
+    def __init__(self, loss: Callable[..., Any] | None = None, **settings: Any) -> None:
         super().__init__()
-        validate.number("mask_ratio", mask_ratio, at_least=0, at_most=1)
-        self.mask_ratio, self.mask_patch = mask_ratio, mask_patch
-        self.masking = validate.choice("masking", masking, WAYS)
-        self.views = resolve(views)
-        self.backbone = build_backbone(backbone)
-        normalize_output = self.normalizes_output if normalize_output is None else normalize_output
-        self.projector = head(self.backbone.dim, widths, normalize_output=normalize_output)
-        self.dim = widths[-1] if len(widths) else self.backbone.dim
-        self.progress = 0.0
-        self.generator: torch.Generator | None = None
-        # What `methods.build` was given, completed by the defaults; a run folder records it.
-        self.settings: dict[str, Any] = {"backbone": backbone, "widths": list(widths), "views": as_setting(views)}
-        self.settings |= {"mask_ratio": mask_ratio, "mask_patch": mask_patch, "masking": masking}
-        self.settings["normalize_output"] = normalize_output
+        self.config = self.Settings(**settings)
+        self.views = resolve(self.config.views)
+        self.backbone = build_backbone(self.config.backbone)
+        widths = self.config.widths
+        self.projector = head(self.backbone.dim, widths, normalize_output=self.config.normalize_output)
+        self.dim = widths[-1] if widths else self.backbone.dim
+        self.own_loss = loss
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings as JSON knows them: what a run folder records, and what builds the method again."""
+        record = {name: list(v) if isinstance(v, tuple) else v for name, v in vars(self.config).items()}
+        record["views"] = as_setting(self.config.views)
+        return record if self.own_loss is None else {**record, "loss": self.whose_loss}
+
+    @property
+    def whose_loss(self) -> str:
+        """The function that trains this method, in words: "jemlib's vicreg", or "your vicreg"."""
+        f = self.own_loss or type(self).loss_function
+        owner = "jemlib's" if str(getattr(f, "__module__", "")).startswith("jemlib.") else "your"
+        return f"{owner} {getattr(f, '__name__', type(f).__name__)}"
 
     @classmethod
     def widths_for(cls, widths: Sequence[int]) -> tuple[int, ...]:
         """The projector's widths at a scale that proposes `widths`."""
-        return tuple(widths) if cls.narrow is None else (*widths[:-1], min(cls.narrow, widths[-1]))
+        return tuple(widths) if cls.largest_output is None else (*widths[:-1], min(cls.largest_output, widths[-1]))
 
-    def embed(self, images: Tensor) -> Tensor:
+    def loss(self, *args: Any, **kwargs: Any) -> Any:
+        """The loss function's result as a NamedTuple whose first field is `total`."""
+        if self.own_loss is None:
+            return type(self).loss_function(*args, **kwargs)
+        # As jemlib's own: outside autocast, on float32.
+        found = full_precision(self.own_loss)(*(a.float() if _is_half(a) else a for a in args), **kwargs)
+        if isinstance(found, Tensor):
+            return Total(found)
+        # A plain tuple gets the names of jemlib's result.
+        named = inspect.get_annotations(type(self).loss_function, eval_str=True)["return"]
+        return found if hasattr(found, "_asdict") else named(*found)
+
+    def embed(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Normalised images `(N, 3, 32, 32)` -> embeddings `(N, D)`, on which the loss works."""
-        embeddings: Tensor = self.projector(self.encode(images))
+        embeddings: Tensor = self.projector(self.encode(images, generator))
         return embeddings
 
-    def encode(self, images: Tensor) -> Tensor:
+    def embed_views(self, batch: Batch) -> list[Tensor]:
+        """The embeddings `(N, D)` of each view."""
+        return [self.embed(view, batch.generator) for view in batch.views]
+
+    def encode(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Normalised images -> features of the backbone; while training, through the mask if there is one."""
-        if self.mask_ratio == 0 or not self.training:
+        ratio, patch = self.config.mask_ratio, self.config.mask_patch
+        if ratio == 0 or not self.training:
             features: Tensor = self.backbone(images)
             return features
-        mask = patch_mask(
-            len(images),
-            self.mask_ratio,
-            patch=self.mask_patch,
-            size=images.shape[-1],
-            generator=self.generator,
-            device=images.device,
-        )
-        return encode_masked(self.backbone, images, mask, self.masking)
+        size, device = images.shape[-1], images.device
+        mask = patch_mask(len(images), ratio, patch=patch, size=size, generator=generator, device=device)
+        return encode_masked(self.backbone, images, mask, self.config.masking)
 
     def make_views(self, pixels: Tensor, generator: torch.Generator) -> Sequence[Tensor]:
         """The views of a batch `(N, 3, H, W)` uint8: one `(N, 3, 32, 32)` tensor each."""
-        self.generator = generator
         return make_views(pixels, self.views, num_views=self.num_views, generator=generator).unbind()
 
-    def before_step(self, images: Images, index: Tensor, progress: float) -> None:
-        """Called before each step with the training images and the batch's place in them; clustering happens here."""
-        self.progress = progress
+    def before_step(self, batch: Batch) -> None:
+        """Called before each step, in full precision; clustering of all images happens here."""
 
-    def step(self, views: Sequence[Tensor]) -> Any:
-        """Views `(N, 3, 32, 32)`, `num_views` of them -> a loss NamedTuple whose `total` is to be minimised."""
+    def step(self, batch: Batch) -> Any:
+        """A batch -> a loss NamedTuple whose `total` is to be minimised."""
         raise NotImplementedError
 
     def after_step(self, progress: float) -> None:
         """Called after each optimiser step; `progress` is in (0, 1]. Momentum encoders move here."""
+
+
+def _is_half(value: object) -> bool:
+    return isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16)
+
+
+def images_of(batch: Batch) -> tuple[Images, Tensor]:
+    """The training images of a batch and its place in them, for the methods that need them.
+
+    Raises:
+        ValueError: the batch was made without them.
+    """
+    if batch.images is None or batch.index is None:
+        raise ValueError("batch must hold the training images and the index of its own among them; got views alone.")
+    return batch.images, batch.index

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from jemlib import validate
 from jemlib.methods.method import Method
+from jemlib.methods.settings import setting
 from jemlib.views import LOCAL_CROP, SIZE, make_views
 
 
 class MultiCrop(Method):
-    """A method that can take small crops behind its two views.
+    """A method that can take small crops behind its two views."""
 
-    Args:
-        local_crops: number of small crops, >= 0; they only predict, and are no target.
-        local_size: their side in pixels, 8 to 32. The convolutional backbones take any; the transformers only 32.
-        settings: those of `Method`.
-    """
+    @dataclass(frozen=True, kw_only=True)
+    class Settings(Method.Settings):
+        local_crops: int = setting(0, "number of small crops; they only predict, and are no target", at_least=0)
+        local_size: int = setting(16, "their side in pixels; transformers take 32 only", at_least=8)
 
-    def __init__(self, local_crops: int = 0, local_size: int = 16, **settings: Any) -> None:
-        super().__init__(**settings)
-        validate.integer("local_crops", local_crops, at_least=0)
-        validate.integer("local_size", local_size, at_least=8)
-        if local_crops and local_size != SIZE and "vit" in self.settings["backbone"]:
-            raise ValueError(f"local_size must be {SIZE} for {self.settings['backbone']}: its positions are fixed.")
-        self.local_crops, self.local_size = local_crops, local_size
-        self.settings |= {"local_crops": local_crops, "local_size": local_size}
+    config: Settings
+
+    def __init__(self, loss: Callable[..., Any] | None = None, **settings: Any) -> None:
+        super().__init__(loss, **settings)
+        s = self.config
+        if s.local_crops and s.local_size != SIZE and "vit" in s.backbone:
+            raise ValueError(f"local_size must be {SIZE} for {s.backbone}: its positions are fixed.")
 
     def make_views(self, pixels: Tensor, generator: torch.Generator) -> Sequence[Tensor]:
         views = super().make_views(pixels, generator)
-        if self.local_crops == 0:
+        s = self.config
+        if s.local_crops == 0:
             return views
-        small = make_views(pixels, LOCAL_CROP, num_views=self.local_crops, size=self.local_size, generator=generator)
+        small = make_views(pixels, LOCAL_CROP, num_views=s.local_crops, size=s.local_size, generator=generator)
         return [*views, *small.unbind()]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -11,10 +12,10 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import normalized_mutual_info_score
 from torch import Tensor, nn
 
-from jemlib import validate
 from jemlib.data import Images
 from jemlib.losses import concentration, info_nce_queue, proto_nce
-from jemlib.methods.method import Method
+from jemlib.methods.method import Batch, Method, images_of
+from jemlib.methods.settings import setting
 from jemlib.nets import MomentumEncoder, cosine_momentum, features
 
 
@@ -67,86 +68,74 @@ class PCL(Method):
     """Query and key encoders, a queue, and prototypes from k-means on the key encoder's features.
 
     The E-step looks at all training images, un-augmented, through the momentum encoder in evaluation mode.
-
-    Args:
-        temperature: tau of InfoNCE, and the mean of the concentrations.
-        momentum: of the key encoder at the start, in [0, 1]; it rises to 1 by a half cosine.
-        queue: number of keys of past batches that serve as negatives, >= 1.
-        num_clusters: K of each clustering; the prototype term is averaged over them. Empty: MoCo.
-        warmup: share of the training before the first E-step, in [0, 1].
-        e_steps: number of E-steps, evenly spaced over the rest of the training, >= 1.
-        settings: those of `Method`.
     """
 
     name = "pcl"
+    loss_function = staticmethod(info_nce_queue)
     queue: Tensor
 
-    def __init__(
-        self,
-        temperature: float = 0.2,
-        momentum: float = 0.99,
-        queue: int = 512,
-        num_clusters: Sequence[int] = (64, 128),
-        warmup: float = 0.2,
-        e_steps: int = 6,
-        **settings: Any,
-    ) -> None:
-        super().__init__(**settings)
-        for setting, share in (("momentum", momentum), ("warmup", warmup)):
-            validate.number(setting, share, at_least=0, at_most=1)
-        validate.number("temperature", temperature, above=0)
-        for setting, count in (("queue", queue), ("e_steps", e_steps), *(("num_clusters", k) for k in num_clusters)):
-            validate.integer(setting, count, at_least=1)
-        self.temperature, self.momentum, self.num_clusters = temperature, momentum, tuple(num_clusters)
-        self.warmup, self.e_steps = warmup, e_steps
+    @dataclass(frozen=True, kw_only=True)
+    class Settings(Method.Settings):
+        temperature: float = setting(0.2, "tau of InfoNCE, and the mean of the concentrations", above=0)
+        momentum: float = setting(
+            0.99, "of the key encoder at the start; it rises to 1 by a half cosine", at_least=0, at_most=1
+        )
+        queue: int = setting(512, "number of keys of past batches that serve as negatives", at_least=1)
+        num_clusters: tuple[int, ...] = setting(
+            (64, 128), "K of each clustering; the prototype term is averaged over them; empty: MoCo", at_least=1
+        )
+        warmup: float = setting(0.2, "share of the training before the first E-step", at_least=0, at_most=1)
+        e_steps: int = setting(6, "number of E-steps, evenly spaced over the rest of the training", at_least=1)
+
+    config: Settings
+
+    def __init__(self, loss: Callable[..., Any] | None = None, **settings: Any) -> None:
+        super().__init__(loss, **settings)
         self.key = MomentumEncoder(self.query())
         # Random directions until keys have taken their places, as MoCo starts: any negative is better than none.
-        self.register_buffer("queue", F.normalize(torch.randn(queue, self.dim), dim=1))
+        self.register_buffer("queue", F.normalize(torch.randn(self.config.queue, self.dim), dim=1))
         self.clusterings: list[Clustering] = []
         self.done_e_steps, self.nmi = 0, 0.0
-        self.index = torch.empty(0, dtype=torch.long)
-        self.settings |= {"temperature": temperature, "momentum": momentum, "queue": queue}
-        self.settings |= {"num_clusters": list(num_clusters), "warmup": warmup, "e_steps": e_steps}
 
     def query(self) -> nn.Module:
         """What the momentum encoder is a copy of."""
         return nn.Sequential(self.backbone, self.projector)
 
-    def before_step(self, images: Images, index: Tensor, progress: float) -> None:
-        super().before_step(images, index, progress)
-        self.index = index
+    def before_step(self, batch: Batch) -> None:
         # The E-step number j is due at  warmup + j (1 - warmup) / e_steps
-        due = self.warmup + self.done_e_steps * (1 - self.warmup) / self.e_steps
-        if self.num_clusters and self.done_e_steps < self.e_steps and progress >= due:
-            self.e_step(images)
+        s = self.config
+        due = s.warmup + self.done_e_steps * (1 - s.warmup) / s.e_steps
+        if s.num_clusters and self.done_e_steps < s.e_steps and batch.progress >= due:
+            self.e_step(images_of(batch)[0])
 
     @torch.no_grad()
     def e_step(self, images: Images) -> None:
         """Cluster the momentum features of all images, once for each K; `nmi` compares the last one with the labels."""
         unit = F.normalize(features(self.key, images), dim=1).to(self.queue.device)
-        self.clusterings = [cluster(unit, k, self.temperature, seed=self.done_e_steps) for k in self.num_clusters]
+        tau, sizes = self.config.temperature, self.config.num_clusters
+        self.clusterings = [cluster(unit, k, tau, seed=self.done_e_steps) for k in sizes]
         # The labels are looked at here for the log, and nowhere else.
-        self.nmi = float(normalized_mutual_info_score(images.labels, self.clusterings[-1].assignments.cpu()))
+        self.nmi = float(normalized_mutual_info_score(images.labels.cpu(), self.clusterings[-1].assignments.cpu()))
         self.done_e_steps += 1
 
-    def step(self, views: Sequence[Tensor]) -> PCLLoss:
-        q_a, q_b = self.embed(views[0]), self.embed(views[1])
-        k_a, k_b = self.key(views[0]), self.key(views[1])
+    def step(self, batch: Batch) -> PCLLoss:
+        q_a, q_b = self.embed_views(batch)
+        k_a, k_b = map(self.key, batch.views)
         # Each view is a query once; the keys of this batch join the queue after their use.
         instance = (self.instance_term(q_a, k_b) + self.instance_term(q_b, k_a)) / 2
-        prototype = (self.prototype_term(q_a) + self.prototype_term(q_b)) / 2
+        prototype = (self.prototype_term(q_a, batch) + self.prototype_term(q_b, batch)) / 2
         self.remember(k_b)
         return PCLLoss(instance + prototype, instance, prototype, instance.new_tensor(self.nmi))
 
     def instance_term(self, query: Tensor, key: Tensor) -> Tensor:
-        total: Tensor = info_nce_queue(query, key, self.queue, self.temperature).total
+        total: Tensor = self.loss(query, key, self.queue, self.config.temperature).total
         return total
 
-    def prototype_term(self, query: Tensor) -> Tensor:
+    def prototype_term(self, query: Tensor, batch: Batch) -> Tensor:
         """ProtoNCE, averaged over the clusterings; 0 before the first E-step."""
         if not self.clusterings:
             return query.new_zeros((), dtype=torch.float32)
-        index = self.index.to(query.device)
+        index = images_of(batch)[1].to(query.device)
         terms = [proto_nce(query, c.prototypes, c.assignments[index], c.phi).total for c in self.clusterings]
         return torch.stack(terms).mean()
 
@@ -157,7 +146,7 @@ class PCL(Method):
         self.queue.copy_(torch.cat([F.normalize(key.float(), dim=1), self.queue])[:size])
 
     def after_step(self, progress: float) -> None:
-        self.key.follow(self.query(), cosine_momentum(progress, self.momentum))
+        self.key.follow(self.query(), cosine_momentum(progress, self.config.momentum))
 
     def get_extra_state(self) -> dict[str, Any]:
         """The clusterings belong to the state of a run: a resumed run goes on with the same ones."""

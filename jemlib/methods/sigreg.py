@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
-from torch import Tensor
-
-from jemlib import validate
 from jemlib.losses import LeJEPALoss, lejepa
-from jemlib.methods.method import Method
+from jemlib.methods.method import Batch, Method
+from jemlib.methods.settings import another, setting
 
 
 class SIGReg(Method):
-    """Backbone, projector; views agree, and slices of the embeddings look Gaussian.
-
-    Args:
-        lambd: weight of SIGReg in [0, 1]; the invariance has 1 - lambd.
-        slices: random directions a step, drawn anew at each.
-        settings: those of `Method`.
-    """
+    """Backbone, projector; views agree, and slices of the embeddings look Gaussian."""
 
     name = "sigreg"
-    narrow = 64
-    normalizes_output = True
+    largest_output = 64
+    loss_function = staticmethod(lejepa)
 
-    def __init__(self, lambd: float = 0.02, slices: int = 256, **settings: Any) -> None:
-        super().__init__(**settings)
-        validate.number("lambd", lambd, at_least=0, at_most=1)
-        validate.integer("slices", slices, at_least=1)
-        self.lambd, self.slices = lambd, slices
-        self.settings |= {"lambd": lambd, "slices": slices}
+    @dataclass(frozen=True, kw_only=True)
+    class Settings(Method.Settings):
+        lambd: float = setting(0.02, "weight of SIGReg; the invariance has 1 - lambd", at_least=0, at_most=1)
+        slices: int = setting(256, "random directions, drawn anew at each step", at_least=1)
+        normalize_output: bool = another(Method.Settings, "normalize_output", True)
 
-    def step(self, views: Sequence[Tensor]) -> LeJEPALoss:
-        z_a, z_b = self.embed(views[0]), self.embed(views[1])
-        loss: LeJEPALoss = lejepa(z_a, z_b, self.lambd, self.slices, self.generator)
+    config: Settings
+
+    def step(self, batch: Batch) -> LeJEPALoss:
+        z_a, z_b = self.embed_views(batch)
+        loss: LeJEPALoss = self.loss(z_a, z_b, self.config.lambd, self.config.slices, batch.generator)
         return loss

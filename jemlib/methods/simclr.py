@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from torch import Tensor
+from dataclasses import dataclass
 
 from jemlib.losses import ContrastiveLoss, nt_xent
-from jemlib.methods.method import Method
+from jemlib.methods.method import Batch, Method
+from jemlib.methods.settings import setting
 
 
 class SimCLR(Method):
-    """Backbone, projector, NT-Xent.
-
-    Args:
-        temperature: tau > 0. The CIFAR recipes use 0.2 to 0.5.
-        negatives: False trains on the alignment alone, to see what the other images were for.
-        settings: those of `Method`.
-    """
+    """Backbone, projector, NT-Xent."""
 
     name = "simclr"
+    loss_function = staticmethod(nt_xent)
 
-    def __init__(self, temperature: float = 0.2, negatives: bool = True, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.temperature, self.negatives = temperature, negatives
-        self.settings |= {"temperature": temperature, "negatives": negatives}
+    @dataclass(frozen=True, kw_only=True)
+    class Settings(Method.Settings):
+        temperature: float = setting(0.2, "tau; the CIFAR recipes use 0.2 to 0.5", above=0)
+        negatives: bool = setting(True, "False trains on the alignment alone, to see what the other images were for")
 
-    def step(self, views: Sequence[Tensor]) -> ContrastiveLoss:
-        z_a, z_b = self.embed(views[0]), self.embed(views[1])
-        loss: ContrastiveLoss = nt_xent(z_a, z_b, self.temperature)
-        return loss if self.negatives else loss._replace(total=loss.alignment)
+    config: Settings
+
+    def step(self, batch: Batch) -> ContrastiveLoss:
+        z_a, z_b = self.embed_views(batch)
+        loss: ContrastiveLoss = self.loss(z_a, z_b, self.config.temperature)
+        return loss if self.config.negatives else loss._replace(total=loss.alignment)

@@ -2,66 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from jemlib import validate
 from jemlib.losses import SwAVLoss, swav_multicrop
+from jemlib.methods.method import Batch
 from jemlib.methods.multicrop import MultiCrop
+from jemlib.methods.settings import another, setting
 from jemlib.nets import Prototypes
 
 
 class SwAV(MultiCrop):
-    """Backbone, projector, prototypes; the code of one view is predicted from the other.
-
-    Args:
-        prototypes: K. With few images in a batch K has to be small, or the queue long.
-        temperature: tau of the prediction.
-        epsilon: entropic regularisation of the codes, > 0.
-        iterations: of Sinkhorn; 0 takes the plain softmax as code, which removes the equal shares.
-        freeze: share of the training, from its start, in which the prototypes do not move, in [0, 1].
-        queue: embeddings of past batches that take part in the assignment; 0 for none. They are used once it is full.
-        settings: those of `MultiCrop` and `Method`.
-    """
+    """Backbone, projector, prototypes; the code of one view is predicted from the other."""
 
     name = "swav"
-    normalizes_output = True
-    narrow = 64
+    largest_output = 64
+    loss_function = staticmethod(swav_multicrop)
     queue: Tensor
     queued: Tensor
 
-    def __init__(
-        self,
-        prototypes: int = 512,
-        temperature: float = 0.2,
-        epsilon: float = 0.05,
-        iterations: int = 3,
-        freeze: float = 0.0,
-        queue: int = 0,
-        **settings: Any,
-    ) -> None:
-        super().__init__(**settings)
-        validate.number("freeze", freeze, at_least=0, at_most=1)
-        validate.integer("queue", queue, at_least=0)
-        self.temperature, self.epsilon, self.iterations, self.freeze = temperature, epsilon, iterations, freeze
-        self.prototypes = Prototypes(self.dim, prototypes)
-        # One queue for each of the two views that have codes; `queued` counts how much of it has been filled.
-        self.register_buffer("queue", torch.zeros(2, queue, self.dim))
-        self.register_buffer("queued", torch.zeros((), dtype=torch.long))
-        self.settings |= {"prototypes": prototypes, "temperature": temperature, "epsilon": epsilon}
-        self.settings |= {"iterations": iterations, "freeze": freeze, "queue": queue}
+    @dataclass(frozen=True, kw_only=True)
+    class Settings(MultiCrop.Settings):
+        # With few images in a batch K has to be small, or the queue long.
+        prototypes: int = setting(512, "K", at_least=2)
+        temperature: float = setting(0.2, "tau of the prediction", above=0)
+        epsilon: float = setting(0.05, "entropic regularisation of the codes", above=0)
+        iterations: int = setting(
+            3, "of Sinkhorn; 0 takes the plain softmax as code, which removes the equal shares", at_least=0
+        )
+        freeze: float = setting(
+            0.0, "share of the training, from its start, in which the prototypes do not move", at_least=0, at_most=1
+        )
+        queue: int = setting(
+            0, "embeddings of past batches that take part in the assignment, once there are that many", at_least=0
+        )
+        normalize_output: bool = another(MultiCrop.Settings, "normalize_output", True)
 
-    def step(self, views: Sequence[Tensor]) -> SwAVLoss:
-        embedded = [self.embed(view) for view in views]
+    config: Settings
+
+    def __init__(self, loss: Callable[..., Any] | None = None, **settings: Any) -> None:
+        super().__init__(loss, **settings)
+        self.prototypes = Prototypes(self.dim, self.config.prototypes)
+        # One queue for each of the two views that have codes; `queued` counts how much of it has been filled.
+        self.register_buffer("queue", torch.zeros(2, self.config.queue, self.dim))
+        self.register_buffer("queued", torch.zeros((), dtype=torch.long))
+
+    def step(self, batch: Batch) -> SwAVLoss:
+        s = self.config
+        embedded = self.embed_views(batch)
         # While they are frozen the prototypes get no gradient, and so no update; the network below them does.
-        self.prototypes.requires_grad_(self.progress >= self.freeze)
+        self.prototypes.requires_grad_(batch.progress >= s.freeze)
         scores = [self.prototypes(z) for z in embedded]
         past = self.past_scores()
         self.remember(embedded[:2])
-        loss: SwAVLoss = swav_multicrop(scores, 2, self.temperature, self.epsilon, self.iterations, queue_scores=past)
+        loss: SwAVLoss = self.loss(scores, 2, s.temperature, s.epsilon, s.iterations, queue_scores=past)
         return loss
 
     def past_scores(self) -> list[Tensor] | None:

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from torch import Tensor
+from dataclasses import dataclass
 
 from jemlib.losses import VICRegLoss, vicreg
-from jemlib.methods.method import Method
+from jemlib.methods.method import Batch, Method
+from jemlib.methods.settings import setting
 
 
 class VICReg(Method):
-    """Backbone, expander, three terms.
-
-    Args:
-        invariance, variance, covariance: the weights, in the official code's scale.
-        settings: those of `Method`.
-    """
+    """Backbone, expander, three terms. The weights are in the official code's scale."""
 
     name = "vicreg"
+    loss_function = staticmethod(vicreg)
 
-    def __init__(
-        self, invariance: float = 25.0, variance: float = 25.0, covariance: float = 1.0, **settings: Any
-    ) -> None:
-        super().__init__(**settings)
-        self.weights = {"invariance": invariance, "variance": variance, "covariance": covariance}
-        self.settings.update(self.weights)
+    @dataclass(frozen=True, kw_only=True)
+    class Settings(Method.Settings):
+        invariance: float = setting(25.0, "weight of the invariance", at_least=0)
+        variance: float = setting(25.0, "weight of the variance", at_least=0)
+        covariance: float = setting(1.0, "weight of the covariance", at_least=0)
 
-    def step(self, views: Sequence[Tensor]) -> VICRegLoss:
-        z_a, z_b = self.embed(views[0]), self.embed(views[1])
-        loss: VICRegLoss = vicreg(z_a, z_b, **self.weights)
+    config: Settings
+
+    def step(self, batch: Batch) -> VICRegLoss:
+        z_a, z_b = self.embed_views(batch)
+        s = self.config
+        loss: VICRegLoss = self.loss(z_a, z_b, s.invariance, s.variance, s.covariance)
         return loss

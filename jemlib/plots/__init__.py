@@ -1,7 +1,6 @@
 """Pictures in one style, and widgets over them."""
 
 from jemlib.plots.pictures import (
-    class_name,
     comparison,
     curves,
     diagnose,
@@ -9,53 +8,10 @@ from jemlib.plots.pictures import (
     factor_table,
     few_labels,
     image_grid,
-    mark_as_other,
     matrices,
     matrix,
     neighbours,
-    panel_text,
-    spectrum,
     to_images,
 )
-from jemlib.plots.style import (
-    COLOURS,
-    DIVERGING,
-    HATCHES,
-    LINES,
-    MARKERS,
-    STYLE,
-    line_styles,
-    scatter_styles,
-    style,
-)
-from jemlib.plots.widgets import (
-    explore,
-)
-
-__all__ = [
-    "COLOURS",
-    "DIVERGING",
-    "HATCHES",
-    "LINES",
-    "MARKERS",
-    "STYLE",
-    "class_name",
-    "comparison",
-    "curves",
-    "diagnose",
-    "embedding_map",
-    "explore",
-    "factor_table",
-    "few_labels",
-    "image_grid",
-    "line_styles",
-    "mark_as_other",
-    "matrices",
-    "matrix",
-    "neighbours",
-    "panel_text",
-    "scatter_styles",
-    "spectrum",
-    "style",
-    "to_images",
-]
+from jemlib.plots.style import COLOURS, HATCHES, LINES, MARKERS, line_styles, scatter_styles, style
+from jemlib.plots.widgets import explore

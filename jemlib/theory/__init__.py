@@ -1,8 +1,6 @@
 """Theory as curves: collapse made precise (`collapse`), and the linear dynamics of learning (`dynamics`)."""
 
 from jemlib.theory.collapse import (
-    Loss,
-    PredictedCurvature,
     critical_noise,
     curvature,
     gradient_norm,
@@ -13,11 +11,6 @@ from jemlib.theory.collapse import (
 )
 from jemlib.theory.dynamics import (
     ContrastiveDynamics,
-    FixedPoints,
-    MatrixDynamics,
-    ModeDynamics,
-    State,
-    contrastive_gradient_matrix,
     critical_weight_decay,
     fixed_points,
     linear_contrastive_dynamics,
@@ -25,27 +18,3 @@ from jemlib.theory.dynamics import (
     matrix_dynamics,
     mode_dynamics,
 )
-
-__all__ = [
-    "ContrastiveDynamics",
-    "FixedPoints",
-    "Loss",
-    "MatrixDynamics",
-    "ModeDynamics",
-    "PredictedCurvature",
-    "State",
-    "contrastive_gradient_matrix",
-    "critical_noise",
-    "critical_weight_decay",
-    "curvature",
-    "fixed_points",
-    "gradient_norm",
-    "linear_contrastive_dynamics",
-    "linear_contrastive_loss",
-    "matrix_dynamics",
-    "mode_dynamics",
-    "predicted_curvature",
-    "scale_coefficient",
-    "trivial_start",
-    "vicreg_variance_hinge",
-]

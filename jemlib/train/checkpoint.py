@@ -60,7 +60,11 @@ class Checkpoint:
             changed = differences(before, self.settings)
             if changed:
                 raise ValueError(f"{self.folder} holds a run with other settings: {'; '.join(changed)}.")
-        write_json(path, self.settings)
+
+    def begin(self) -> None:
+        """Note down whose folder it is. A run whose first step fails leaves no settings that would refuse the next."""
+        if self.folder is not None:
+            write_json(self.folder / "settings.json", self.settings)
 
     def save_when_due(
         self, method: Method, optimizer: torch.optim.Optimizer, history: History, done: int, seconds: float

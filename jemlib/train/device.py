@@ -21,6 +21,11 @@ def native_bf16(device: torch.device) -> bool:
     return False
 
 
-def quiet() -> bool:
+def computes_in_bf16(precision: str, device: torch.device) -> bool:
+    """What a scale's precision means on a device: "auto" takes bf16 where it is native."""
+    return precision == "bf16" or (precision == "auto" and native_bf16(device))
+
+
+def hide_progress() -> bool:
     """No progress bars in CI."""
     return bool(os.environ.get("CI"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jemlib import validate
-from jemlib.files import beside
+from jemlib.files import atomically
 
 
 @dataclass
@@ -33,7 +33,7 @@ class History:
 
     def save(self, path: str | Path) -> None:
         """Write the rows as a CSV file, beside it first and then renamed."""
-        with beside(Path(path)) as partial, partial.open("w", newline="") as file:
+        with atomically(Path(path)) as partial, partial.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(self.rows)

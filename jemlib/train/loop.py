@@ -7,13 +7,12 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
-from torch import Tensor
 from tqdm.auto import tqdm
 
 from jemlib import validate
@@ -21,10 +20,11 @@ from jemlib.data import Images
 from jemlib.methods import Method
 from jemlib.scales import Scale, adjusted_scale
 from jemlib.train.checkpoint import Checkpoint
-from jemlib.train.device import default_device, native_bf16, quiet
+from jemlib.train.device import computes_in_bf16, default_device, hide_progress
 from jemlib.train.history import History
 from jemlib.train.optimizers import build_optimizer, learning_rate
 from jemlib.train.order import batches, random_state
+from jemlib.train.step import train_step
 
 
 def fit(
@@ -67,7 +67,7 @@ def fit(
         FloatingPointError: the loss became NaN or infinite.
     """
     scale = adjusted_scale(scale, **overrides)
-    validate.integer("seed", seed, at_least=0)
+    validate.seed(seed)
     validate.integer("log_every", log_every, at_least=1)
     if len(images) < scale.batch_size:
         raise ValueError(f"images must fill at least one batch of {scale.batch_size}; got {len(images)} images.")
@@ -76,34 +76,28 @@ def fit(
 
     method.to(device).to(memory_format=torch.channels_last)
     method.train()
-    pixels = images.pixels.to(device)
+    here = dataclasses.replace(images, pixels=images.pixels.to(device), labels=images.labels.to(device), factors=None)
     optimizer = build_optimizer(scale.optimizer, method, scale.learning_rate, scale.weight_decay)
     generator = torch.Generator(device)
-    bf16 = scale.precision == "bf16" or (scale.precision == "auto" and native_bf16(device))
+    bf16 = computes_in_bf16(scale.precision, device)
     history = History()
     store = Checkpoint(out, fingerprint(method, images, scale, seed), checkpoint_seconds)
     first_step, seconds = store.restore(method, optimizer, history, device)
     started = time.perf_counter() - seconds
 
-    bar = tqdm(total=steps, initial=first_step, disable=quiet() or None, desc=method.name, unit="step")
+    bar = tqdm(total=steps, initial=first_step, disable=hide_progress() or None, desc=method.name, unit="step")
     done = first_step
     with bar, Interrupt() as interrupt:
         for step, index in batches(len(images), scale.batch_size, seed, first_step, steps):
             rate = learning_rate(step, steps, scale.warmup, scale.learning_rate)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            # The views of step t depend on (seed, t) only.
+            # What step t draws depends on (seed, t) only.
             generator.manual_seed(random_state(seed, step))
-            views = method.make_views(pixels[index.to(device)], generator)
+            loss = train_step(method, optimizer, here, index.to(device), generator, step=step, steps=steps, bf16=bf16)
 
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                method.before_step(images, index, step / steps)
-                loss = step_or_explain(method, views, step)
-            optimizer.zero_grad(set_to_none=True)
-            loss.total.backward()
-            optimizer.step()
-            method.after_step((step + 1) / steps)
-
+            if step == first_step:
+                store.begin()  # now that a step has gone well
             done = step + 1
             bar.update()
             if done % log_every == 0 or done == steps:
@@ -146,18 +140,6 @@ class Interrupt:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-
-
-def step_or_explain(method: Method, views: Sequence[Tensor], step: int) -> Any:
-    """The method's step; non-finite embeddings are reported as what they are: a run that diverged."""
-    try:
-        return method.step(views)
-    except ValueError as error:
-        if "must be finite" not in str(error):
-            raise
-        raise FloatingPointError(
-            f"{method.name} diverged at step {step}: {error} A lower learning rate or a longer warm-up may help."
-        ) from error
 
 
 def log_row(done: int, batch_size: int, seconds: float, rate: float, loss: Any) -> dict[str, float]:

@@ -1,8 +1,6 @@
 """Views of images: what is drawn (`recipes`), how a batch is made from it (`making`), masks of patches (`masks`)."""
 
 from jemlib.views.making import (
-    CHUNK,
-    LUMA,
     MEAN,
     SIZE,
     STD,
@@ -15,65 +13,7 @@ from jemlib.views.making import (
     denormalize,
     make_views,
     normalize,
-    solarize,
     to_grey,
 )
-from jemlib.views.masks import (
-    MaskedViews,
-    clean_fraction,
-    enlarge,
-    mask_pixels,
-    masked_views,
-    patch_mask,
-    visible_count,
-    visible_tokens,
-)
-from jemlib.views.recipes import (
-    CROP_TRIES,
-    LOCAL_CROP,
-    PRESETS,
-    Recipe,
-    ViewParameters,
-    Views,
-    as_setting,
-    draw_boxes,
-    draw_parameters,
-    resolve,
-)
-
-__all__ = [
-    "CHUNK",
-    "CROP_TRIES",
-    "LOCAL_CROP",
-    "LUMA",
-    "MEAN",
-    "PRESETS",
-    "SIZE",
-    "STD",
-    "MaskedViews",
-    "Recipe",
-    "ViewParameters",
-    "Views",
-    "adjust_brightness",
-    "adjust_contrast",
-    "adjust_hue",
-    "adjust_saturation",
-    "as_setting",
-    "blur",
-    "clean_fraction",
-    "crop_and_resize",
-    "denormalize",
-    "draw_boxes",
-    "draw_parameters",
-    "enlarge",
-    "make_views",
-    "mask_pixels",
-    "masked_views",
-    "normalize",
-    "patch_mask",
-    "resolve",
-    "solarize",
-    "to_grey",
-    "visible_count",
-    "visible_tokens",
-]
+from jemlib.views.masks import enlarge, mask_pixels, patch_mask, visible_tokens
+from jemlib.views.recipes import LOCAL_CROP, PRESETS, Recipe, Views, as_setting, draw_parameters, resolve

@@ -19,25 +19,25 @@ def splits(scale: Scale) -> tuple[Images, Images]:
     return load(scale.data, "train", limit=scale.limit), load(scale.data, "test", limit=limit)
 
 
-def steps(scale: Scale, share: int) -> int:
-    """A `share`-th of the steps of a scale."""
-    return max(1, scale.total_steps(len(splits(scale)[0])) // share)
+def steps(scale: Scale, fraction: float) -> int:
+    """A fraction of the steps of a scale, at least one."""
+    return max(1, int(fraction * scale.total_steps(len(splits(scale)[0]))))
 
 
 @lru_cache(maxsize=32)
-def trained(name: str, seed: int, scale: Scale, share: int | None, **settings: Any) -> Method:
-    """A method after a `share`-th of the scale's steps; None leaves it untrained. It is shared: do not change it.
+def trained(name: str, seed: int, scale: Scale, fraction: float | None, **settings: Any) -> Method:
+    """A method after a fraction of the scale's steps; None leaves it untrained. It is shared: do not change it.
 
     Args:
         name: one of `jemlib.methods.METHODS`.
         seed: of the weights, the order of the images and the views.
         scale: gives data, backbone, widths and schedule.
-        share: 1 for all steps, 3 for a third.
+        fraction: 1 for all steps, 1 / 3 for a third.
         settings: of the method; values that can be hashed.
     """
-    method = build(name, seed=seed, backbone=scale.backbone, widths=scale.widths, **settings)
-    if share is not None:
-        fit(method, splits(scale)[0], scale=scale, seed=seed, steps=steps(scale, share))
+    method = build(name, scale=scale, seed=seed, **settings)
+    if fraction is not None:
+        fit(method, splits(scale)[0], scale=scale, seed=seed, steps=steps(scale, fraction))
     return method
 
 

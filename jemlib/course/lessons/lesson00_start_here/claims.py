@@ -5,16 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 
-import torch
-
 from jemlib.course.machinery.claims import Claim, register
 from jemlib.course.machinery.lessons import lesson_of
-from jemlib.course.machinery.runs import splits, steps, trained
+from jemlib.course.machinery.runs import splits, trained
 from jemlib.evaluate import backbone_knn
-from jemlib.experiments import train_supervised
-from jemlib.nets import build_backbone
-from jemlib.scales import Scale, adjusted_scale
-from jemlib.train import default_device
+from jemlib.scales import Scale
 from jemlib.views import PRESETS, Recipe
 
 LESSON = lesson_of(__name__)
@@ -25,14 +20,14 @@ RECIPES: dict[str, Recipe] = {
     "no colours": replace(FULL, jitter_probability=0.0, grey=0.0, solarize=0.0),
     "none": PRESETS["none"][0],
 }
-SHARE = 3  # every run takes a third of the scale's steps
+FRACTION = 1 / 3  # of the scale's steps, for every run
 
 
 @lru_cache(maxsize=32)
 def knn_after(seed: int, scale: Scale, recipe: str | None) -> float:
     """kNN of SimCLR's backbone after a third of the steps, its views drawn by an entry of RECIPES; None: untrained."""
     train, test = splits(scale)
-    method = trained("simclr", seed, scale, None if recipe is None else SHARE, views=RECIPES[recipe or "full"])
+    method = trained("simclr", seed, scale, None if recipe is None else FRACTION, views=RECIPES[recipe or "full"])
     return backbone_knn(method.backbone, train, test)
 
 
@@ -40,11 +35,8 @@ def knn_after(seed: int, scale: Scale, recipe: str | None) -> float:
 def knn_supervised(seed: int, scale: Scale) -> float:
     """kNN of the same backbone after as many steps with labels."""
     train, test = splits(scale)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        backbone = build_backbone(scale.backbone).to(default_device())
-    train_supervised(backbone, train, adjusted_scale(scale, steps=steps(scale, SHARE)), seed)
-    return backbone_knn(backbone, train, test)
+    labelled = trained("supervised", seed, scale, FRACTION, classes=len(train.class_names))
+    return backbone_knn(labelled.backbone, train, test)
 
 
 register(

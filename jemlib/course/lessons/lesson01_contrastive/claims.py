@@ -19,7 +19,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no negatives": {"negatives": False},
     "hot": {"temperature": 1.0},
 }
-SHARE = 3  # every run takes a third of the steps: enough for these claims, and the same for all
+FRACTION = 1 / 3  # of the steps, for every run: enough for these claims
 
 
 @lru_cache(maxsize=32)
@@ -30,7 +30,7 @@ def measured(seed: int, scale: Scale, variant: str | None) -> dict[str, float]:
     Kept, because several claims ask for the same run.
     """
     train, test = splits(scale)
-    method = trained("simclr", seed, scale, None if variant is None else SHARE, **VARIANTS[variant or "intact"])
+    method = trained("simclr", seed, scale, None if variant is None else FRACTION, **VARIANTS[variant or "intact"])
     z = embeddings(method, test)
     return {
         "knn": backbone_knn(method.backbone, train, test),

@@ -21,14 +21,14 @@ REMOVALS: dict[str, dict[str, float]] = {
 
 
 @lru_cache(maxsize=32)
-def measured(seed: int, scale: Scale, removal: str | None, share: int = 3) -> dict[str, float]:
+def measured(seed: int, scale: Scale, removal: str | None, fraction: float = 1 / 3) -> dict[str, float]:
     """kNN of the backbone, RankMe and rms correlation of the embeddings, on the test images.
 
-    `removal` names an entry of REMOVALS; None leaves the network untrained. The run takes a `share`-th of the steps.
+    `removal` names an entry of REMOVALS; None leaves the network untrained. The run takes a fraction of the steps.
     Kept, because several claims ask for the same run.
     """
     train, test = splits(scale)
-    method = trained("barlow_twins", seed, scale, None if removal is None else share, **REMOVALS[removal or "both"])
+    method = trained("barlow_twins", seed, scale, None if removal is None else fraction, **REMOVALS[removal or "both"])
     z = embeddings(method, test)
     return {
         "knn": backbone_knn(method.backbone, train, test),

@@ -37,15 +37,15 @@ def agreement_of_views(method: Method, images: Images) -> float:
 
 
 @lru_cache(maxsize=32)
-def measured(seed: int, scale: Scale, lambd: float | None, share: int = 3) -> dict[str, float]:
-    """What the embeddings of test images hold at one lambda, after a `share`-th of the steps.
+def measured(seed: int, scale: Scale, lambd: float | None, fraction: float = 1 / 3) -> dict[str, float]:
+    """What the embeddings of test images hold at one lambda, after a fraction of the steps.
 
     `agreement` is that of two views, `rankme` the directions in use, and each factor of the motifs has the score of
     its linear probe. None for lambda leaves the network untrained. Kept, because several claims ask for the same run.
     """
     train, test = splits(scale)
     settings = {} if lambd in (None, DEFAULT) else {"lambd": lambd}
-    method = trained("barlow_twins", seed, scale, None if lambd is None else share, **settings)
+    method = trained("barlow_twins", seed, scale, None if lambd is None else fraction, **settings)
     probed = train.subset(slice(0, PROBED))
     z = embeddings(method, test)
     scores = factor_probe(embeddings(method, probed), probed.factors or {}, z, test.factors or {})

@@ -25,7 +25,7 @@ REMOVALS: dict[str, dict[str, float]] = {
     "no variance": {"variance": 0.0},
     "no covariance": {"covariance": 0.0},
 }
-SHARE = 3  # a run takes a third of the scale's steps
+FRACTION = 1 / 3  # of the scale's steps, for every run
 
 
 @lru_cache(maxsize=32)
@@ -37,7 +37,7 @@ def measured(seed: int, scale: Scale, removal: str | None) -> dict[str, float]:
     no batch norm at the output that would hide a collapse.
     """
     train, test = splits(scale)
-    method = trained("vicreg", seed, scale, None if removal is None else SHARE, **REMOVALS[removal or "all"])
+    method = trained("vicreg", seed, scale, None if removal is None else FRACTION, **REMOVALS[removal or "all"])
     z = embeddings(method, test)
     return {
         "knn": backbone_knn(method.backbone, train, test),

@@ -37,8 +37,7 @@ def started(seed: int, scale: Scale, name: str, noise: float | None) -> dict[str
     Without the batch norm behind the projector, which would hide the constant. Kept, because claims share runs.
     """
     train, test = splits(scale)
-    settings = {**SETTINGS[name], "backbone": scale.backbone, "widths": scale.widths, "normalize_output": False}
-    method = build(name, seed=seed, **settings)
+    method = build(name, scale=scale, seed=seed, normalize_output=False, **SETTINGS[name])
     if noise is not None:
         start_collapsed(method, noise=noise)
     fit(method, train, scale=short(scale, len(train)), seed=seed)

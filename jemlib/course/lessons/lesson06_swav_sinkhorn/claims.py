@@ -17,7 +17,7 @@ from jemlib.course.machinery.runs import columns, splits
 from jemlib.data import Images
 from jemlib.diagnose import assignment_entropy, directional_spread
 from jemlib.evaluate import backbone_knn, name_clusters
-from jemlib.experiments import embeddings, settings_at
+from jemlib.experiments import embeddings
 from jemlib.methods import Method, build
 from jemlib.nets import features
 from jemlib.scales import Scale
@@ -93,8 +93,7 @@ def measured(seed: int, scale: Scale, removal: str | None) -> dict[str, float]:
     Kept, because several claims ask for the same run.
     """
     train, test = splits(scale)
-    settings = settings_at("swav", scale) | REMOVALS.get(removal or "", {})
-    method = build("swav", seed=seed, prototypes=PROTOTYPES, **settings)
+    method = build("swav", scale=scale, seed=seed, prototypes=PROTOTYPES, **REMOVALS.get(removal or "", {}))
     steps = scale.total_steps(len(train))
     loss = float("nan")
     if removal is not None:
