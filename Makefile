@@ -4,30 +4,41 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+EXAMPLES ?= 500
+# Windows has another folder for commands, and python.exe.
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+PY := $(BIN)/python.exe
+else
 BIN := $(VENV)/bin
-# Longest a single notebook cell may take, in seconds.
-CELL_TIMEOUT := 120
+PY := $(BIN)/python
+endif
+# Longest a single notebook cell may take, in seconds; give more to a slow machine.
+CELL_TIMEOUT ?= 120
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test install install-dev lint types unit drift notebooks build format clean
+.PHONY: help lab test install install-dev lint types unit unit-fast fuzz drift notebooks build format clean
 
 help:
 	@echo "make lab          install, then open JupyterLab on lessons/ (ARGS='--no-browser --port=8899' is passed on)"
 	@echo "make test         install, lint, check types, run the tests, check and run every notebook"
+	@echo "make unit         all tests of the library, without the notebooks (ARGS='--shuffle 1': in random order)"
+	@echo "make unit-fast    the same without what is marked slow: at most a minute on two cores"
+	@echo "make fuzz         the property tests with many random examples (EXAMPLES=500 each)"
 	@echo "make build        write the notebooks anew from solutions/*.py"
 	@echo "make format       format the code"
 	@echo "make clean        remove caches; .venv and runs/ stay"
 
-$(BIN)/python:
+$(PY):
 	$(PYTHON) -m venv $(VENV)
 
 # The stamps make a second call quick: pip runs again only when pyproject.toml has changed.
-$(VENV)/.installed: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+$(VENV)/.installed: pyproject.toml | $(PY)
+	$(PY) -m pip install --quiet --disable-pip-version-check -e .
 	touch $@
 
-$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,teaching]'
+$(VENV)/.installed-dev: pyproject.toml | $(PY)
+	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[dev,teaching]'
 	touch $@ $(VENV)/.installed
 
 install: $(VENV)/.installed
@@ -35,7 +46,7 @@ install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
 
 lab: install
-	$(BIN)/python -m jupyterlab --notebook-dir=. --ServerApp.preferred_dir=lessons $(ARGS)
+	$(PY) -m jupyterlab --notebook-dir=. --ServerApp.preferred_dir=lessons $(ARGS)
 
 test: lint types unit drift notebooks
 
@@ -47,7 +58,14 @@ types: install-dev
 	$(BIN)/mypy
 
 unit: install-dev
-	$(BIN)/python -m pytest -q
+	$(PY) -m pytest -q $(ARGS)
+
+unit-fast: install-dev
+	$(PY) -m pytest -q -m "not slow" $(ARGS)
+
+# Other examples every time; HYPOTHESIS_PROFILE=fuzz does the same for one file by hand.
+fuzz: install-dev
+	HYPOTHESIS_PROFILE=fuzz HYPOTHESIS_EXAMPLES=$(EXAMPLES) $(PY) -m pytest -q -m hypothesis $(ARGS)
 
 # Is what is committed what the builder writes?
 drift: install-dev
@@ -55,9 +73,9 @@ drift: install-dev
 
 # Every cell of every notebook, at smoke scale; then count that every cell ran.
 notebooks: install-dev
-	JEMLIB_SCALE=smoke CI=true $(BIN)/python -m pytest -q -p no:cacheprovider --nbval-lax --nbval-current-env \
+	JEMLIB_SCALE=smoke CI=true $(PY) -m pytest -q -p no:cacheprovider --nbval-lax --nbval-current-env \
 		--nbval-cell-timeout=$(CELL_TIMEOUT) --junitxml=$(VENV)/notebooks.xml lessons/*.ipynb solutions/*.ipynb
-	$(BIN)/python tests/check_executed_cells.py $(VENV)/notebooks.xml lessons solutions
+	$(PY) tests/check_executed_cells.py $(VENV)/notebooks.xml lessons solutions
 
 build: install-dev
 	$(BIN)/jem build

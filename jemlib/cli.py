@@ -12,7 +12,7 @@ import typer
 app = typer.Typer(
     help="Joint-embedding self-supervised learning: train, compare, evaluate, check, build the course.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
 )
 

@@ -1,13 +1,44 @@
-"""Shared settings of the tests: the hypothesis profiles."""
+"""Shared settings of the tests: how many examples the property tests try, and the order of the tests."""
 
 from __future__ import annotations
 
 import os
+import random
 
+import pytest
 from hypothesis import HealthCheck, settings
 
-# The first call of a torch function can be slow, so no deadline per example.
-settings.register_profile("dev", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-# In CI the same examples every time: a red build must be reproducible.
-settings.register_profile("ci", parent=settings.get_profile("dev"), derandomize=True)
-settings.load_profile("ci" if os.environ.get("CI") else "dev")
+# One profile for everybody, with CI set or not: the same examples every time, so that a red build is reproducible and
+# a newcomer's green is not luck. Hypothesis starts from other defaults in CI; what it varies is therefore said here.
+settings.register_profile(
+    "repeatable",
+    max_examples=25,
+    deadline=None,  # the first call of a torch function can be slow
+    derandomize=True,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+# `make fuzz`: many examples, other ones every time. What fails there is mended at its cause.
+settings.register_profile(
+    "fuzz",
+    parent=settings.get_profile("repeatable"),
+    max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "500")),
+    derandomize=False,
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--shuffle", type=int, metavar="SEED", help="run the files, and the tests in each, in random order"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The tests of a file stay together, because they share what is slow to make."""
+    if (seed := config.getoption("shuffle")) is not None:
+        rng = random.Random(seed)
+        rng.shuffle(items)
+        files = list({item.path: None for item in items})
+        items.sort(key=lambda item: files.index(item.path))

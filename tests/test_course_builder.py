@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -177,6 +179,19 @@ def test_a_backend_of_the_shell_does_not_leave_the_pictures_out(root, monkeypatc
     assert "image/png" in read(root, SOLVED).cells[-1].outputs[0].data
 
 
+def test_a_lesson_that_takes_too_long_at_scale_cpu_is_told_and_recorded(root, monkeypatch):
+    monkeypatch.setenv("JEMLIB_SCALE", "cpu")
+    monkeypatch.setattr(builder, "_execute", lambda notebook, path, root: None)
+    (root / "results").mkdir()
+    for seconds, told in ((360, []), (390, [f"{LESSON} took 6.5 minutes; a solved lesson should take 6 at most"])):
+        clock = iter((0.0, seconds))
+        monkeypatch.setattr(builder, "time", SimpleNamespace(perf_counter=lambda clock=clock: next(clock)))
+        said = []
+        build([LESSON], root=root, execute=True, report=said.append)
+        assert said == [f"executing {SOLVED}", *told]
+        assert json.loads((root / "results" / "lessons.json").read_text())[LESSON]["seconds"] == seconds
+
+
 # --- check=True -------------------------------------------------------------------------------------------------
 
 
@@ -336,8 +351,41 @@ REFUSED = {
     "missing section": (lambda: bad("# ## Quiz", "# ## Questions"), "missing sections: ## Quiz"),
     "no notation table": (lambda: bad("# | $C$ | `c` | (D, D) |", "# ").replace("`z_a`, `z_b`", "z"), "needs a table"),
     "unknown notation": (lambda: bad("`c`", "`not_a_name_anywhere`"), "names not_a_name_anywhere, found neither"),
+    "not Python, with signs that IPython also has": (
+        lambda: bad("print(z_a.shape)", 'print("a=%d?'),
+        "not valid Python",
+    ),
     "not Python": (lambda: bad("print(z_a.shape)", "print(z_a.shape"), "not valid Python"),
 }
+
+
+IPYTHON_LINES = {
+    "a magic": "%matplotlib inline",
+    "a magic that does not exist": "%no_such_magic\nraise ValueError",
+    "a command": "!exit 3",
+    "an indented magic": "if True:\n    %time f()",
+    "an indented command": "for i in range(2):\n    !ls",
+    "a cell magic": "%%time\nx = 1",
+    "a cell magic after an empty line": "\n%%bash\nexit 3",
+    "an assigned magic": "x = 1\ny = %time x",
+    "an assigned command": "files = !ls",
+    "help": "print?",
+}
+
+
+@pytest.mark.parametrize("code", IPYTHON_LINES.values(), ids=IPYTHON_LINES)
+def test_what_only_ipython_understands_is_refused_because_nbval_does_not_see_it_fail(code):
+    line = next(line.strip() for line in code.split("\n") if any(mark in line for mark in "%!?"))
+    cell = len(parse(source(), LESSON)) + 1
+    # as jupytext writes such lines into a source, behind a comment mark, and as somebody types them
+    for written in (code, re.sub(r"^( *)([%!])", r"\1# \2", code, flags=re.MULTILINE)):
+        with pytest.raises(SourceError, match=rf"{LESSON}, cell {cell}: a lesson is plain Python.*{re.escape(line)}"):
+            parse(f"{source()}\n# %%\n{written}\n", LESSON)
+
+
+def test_lines_of_python_that_begin_with_a_percent_sign_are_not_refused():
+    code = 'x = (\n    7\n    % 4\n)\ny = """\n% of all\n! no command\n%%time\n"""\nassert x != 4'
+    assert parse(f"{source()}\n# %%\n{code}\n", LESSON)[-1].source == code
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from jemlib import data
 from jemlib.data import Images, motifs
+from jemlib.train import native_bf16
 
 
 def generator(seed: int = 1) -> torch.Generator:
@@ -358,6 +359,8 @@ def test_an_untrained_encoder_does_not_give_the_class_away(train: Images, test: 
 @pytest.mark.slow
 def test_a_small_supervised_net_learns_the_patterns(train: Images, test: Images) -> None:
     steps = 400
+    # Where the processor has no bf16, torch imitates it: one step took 1.3 s instead of 0.2 s there.
+    half = native_bf16(torch.device("cpu"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = nn.Sequential(small_net(), nn.Linear(128, 10)).to(memory_format=torch.channels_last)
@@ -365,7 +368,7 @@ def test_a_small_supervised_net_learns_the_patterns(train: Images, test: Images)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps)
         for _ in range(steps):
             index = torch.randint(len(train), (256,))
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
                 logits = net(normalised(train.pixels[index]).contiguous(memory_format=torch.channels_last))
             optimiser.zero_grad()
             F.cross_entropy(logits.float(), train.labels[index]).backward()

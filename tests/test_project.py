@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
-from importlib import metadata
+import zipfile
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+import yaml  # jupytext needs it too
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from typer.testing import CliRunner
 
 import jemlib
+from jemlib.cli import app
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # comes with pytest there
 
 ROOT = Path(__file__).resolve().parents[1]
 # conda-forge's names where they are not pip's
@@ -21,13 +32,17 @@ CONDA = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 LAYERS = re.findall(r"^    (\w+)  ", jemlib.__doc__ or "", re.MULTILINE)
 
 
+# The file itself, not what was installed from it: an installed copy may be older.
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
+
+
 def pip_requirements() -> dict[str, str]:
     """`name -> specifier` of everything in pyproject.toml that conda installs too (not the bench extra)."""
     found = {}
-    for text in metadata.requires("jemlib"):
-        if 'extra == "bench"' not in text:
-            requirement = Requirement(text)
-            found[CONDA.get(requirement.name, requirement.name)] = str(requirement.specifier)
+    extras = PROJECT["optional-dependencies"]
+    for requirement in map(Requirement, PROJECT["dependencies"] + extras["dev"] + extras["teaching"]):
+        found[CONDA.get(requirement.name, requirement.name)] = str(requirement.specifier)
     return found
 
 
@@ -43,7 +58,107 @@ def test_environment_yml_and_pyproject_name_the_same_packages_and_floors() -> No
 def test_environment_yml_and_pyproject_want_the_same_python() -> None:
     wanted = re.search(r"^  - python(\S+)$", (ROOT / "environment.yml").read_text(), re.MULTILINE)
     assert wanted is not None
-    assert set(wanted[1].split(",")) == set(metadata.metadata("jemlib")["Requires-Python"].split(","))
+    assert set(wanted[1].split(",")) == set(PROJECT["requires-python"].split(","))
+
+
+def pythons() -> list[str]:
+    """The versions that the classifiers name, oldest first."""
+    versions = [re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", text) for text in PROJECT["classifiers"]]
+    return [version[1] for version in versions if version]
+
+
+def test_classifiers_readme_and_workflow_name_the_pythons_that_are_wanted() -> None:
+    wanted = SpecifierSet(PROJECT["requires-python"])
+    assert pythons() == [f"3.{minor}" for minor in range(100) if f"3.{minor}.9" in wanted]
+    first, last = pythons()[0], pythons()[-1]
+    assert f"You need Python {first} to {last} and make." in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert workflow()["jobs"]["test"]["strategy"]["matrix"]["python"] == [first, last]
+    assert PYPROJECT["tool"]["mypy"]["python_version"] == first
+    assert PYPROJECT["tool"]["ruff"]["target-version"] == f"py{first.replace('.', '')}"
+
+
+def workflow() -> dict:
+    return yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8"))
+
+
+def test_the_workflow_calls_make_test_on_three_systems() -> None:
+    job = workflow()["jobs"]["test"]
+    assert {name.split("-")[0] for name in job["strategy"]["matrix"]["os"]} == {"ubuntu", "macos", "windows"}
+    assert "make test PYTHON=python" in [step.get("run") for step in job["steps"]]
+    assert job["defaults"]["run"]["shell"] == "bash"  # the recipes of the Makefile need it on Windows
+
+
+@pytest.mark.parametrize(("system", "python"), [("Windows_NT", "Scripts/python.exe"), ("", "bin/python")])
+def test_make_finds_the_commands_of_the_environment_on_every_system(system: str, python: str) -> None:
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    command = ["make", "-n", "unit", f"OS={system}", "VENV=somewhere"]
+    lines = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert f"somewhere/{python} -m pytest -q" in lines
+
+
+def test_make_help_names_every_target_that_a_person_calls() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    phony = set(re.search(r"^\.PHONY: (.+)$", text, re.MULTILINE)[1].split())
+    parts = {"help", "install", "install-dev", "lint", "types", "drift", "notebooks"}  # the first, and steps of `test`
+    assert set(re.findall(r'@echo "make ([\w-]+) ', text)) == phony - parts
+
+
+def test_make_test_runs_every_test_and_unit_fast_leaves_out_only_the_slow_ones() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(r"^test: lint types unit drift notebooks$", text, re.MULTILINE)
+    assert re.search(r"^unit: install-dev\n\t\$\(PY\) -m pytest -q \$\(ARGS\)$", text, re.MULTILINE)
+    assert re.search(r'^unit-fast: install-dev\n\t\$\(PY\) -m pytest -q -m "not slow" \$\(ARGS\)$', text, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """What pip would install, built from a copy: setuptools leaves its folders where it builds."""
+    copy, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    shutil.copytree(ROOT / "jemlib", copy / "jemlib", ignore=shutil.ignore_patterns("__pycache__"))
+    build = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
+    subprocess.run([sys.executable, "-W", "error", "-c", build, out], cwd=copy, check=True, capture_output=True)
+    return zipfile.ZipFile(next(out.glob("*.whl")))
+
+
+def test_the_wheel_holds_every_module_and_the_mark_of_its_types(wheel: zipfile.ZipFile) -> None:
+    names = set(wheel.namelist())
+    assert {p.relative_to(ROOT).as_posix() for p in (ROOT / "jemlib").rglob("*.py")} <= names
+    assert "jemlib/py.typed" in names
+
+
+def test_the_wheel_says_its_licences_as_an_spdx_expression_and_holds_their_text(wheel: zipfile.ZipFile) -> None:
+    folder = next(name.split("/")[0] for name in wheel.namelist() if ".dist-info/" in name)
+    told = message_from_bytes(wheel.read(f"{folder}/METADATA"))
+    assert told["License-Expression"] == "MIT AND CC-BY-4.0"
+    assert told["License-File"] == "LICENSE"
+    text = wheel.read(f"{folder}/licenses/LICENSE").decode()
+    assert "MIT License" in text
+    assert "CC BY 4.0" in text
+
+
+def test_the_citation_and_the_changelog_have_the_version_of_the_package() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)  # what the format requires
+    assert citation["version"] == PROJECT["version"]
+    assert citation["authors"] == PROJECT["authors"]
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(r"^## (\S+)", changes, re.MULTILINE)[1] == PROJECT["version"]
+
+
+def test_python_m_jemlib_is_the_jem_command() -> None:
+    command = [sys.executable, "-m", "jemlib", "evaluate", "no-such-run"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (result.returncode, result.stderr[:5]) == (2, "jem: ")
+    assert "no-such-run" in result.stderr
+
+
+@pytest.mark.parametrize(("typed", "offered"), [("jem tr", "train"), ("jem train --sc", "--scale")])
+def test_a_shell_completes_commands_and_options(typed: str, offered: str) -> None:
+    asked = {"_JEM_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
+    assert CliRunner().invoke(app, [], prog_name="jem", env=asked).output.split() == [offered]
 
 
 def test_no_requirement_is_pinned_or_capped() -> None:
@@ -52,7 +167,7 @@ def test_no_requirement_is_pinned_or_capped() -> None:
 
 def test_the_package_lists_every_module() -> None:
     parts = {p.stem for p in (ROOT / "jemlib").iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
-    assert set(LAYERS) == parts - {"__init__"}
+    assert set(LAYERS) == parts - {"__init__", "__main__"}
 
 
 def module_name(path: Path) -> str:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -118,27 +119,33 @@ def test_a_damaged_checkpoint_is_named_and_nothing_is_overwritten(images: Images
     assert path.stat().st_size == 1000
 
 
+# Seconds. A guard against hanging, no demand on the machine's speed.
+PATIENCE = 600
 SCRIPT = """
 import sys, torch
 from jemlib.data import load
 from jemlib.methods import build
 from jemlib.train import fit
 torch.set_num_threads(2)
+hold = int(sys.argv[3])
+def wait(method, row):  # for a kill, however slow or fast the machine is
+    if row["step"] == hold:
+        sys.stdin.read()
 method = build("vicreg", widths=(16, 16))
 fit(method, load("motifs", "train", limit=96), scale="smoke", out=sys.argv[1], steps=int(sys.argv[2]), batch_size=32,
-    warmup=2, learning_rate=1e-3, checkpoint_seconds=0.0, log_every=1)
+    warmup=2, learning_rate=1e-3, checkpoint_seconds=0.0, log_every=1, on_log=wait)
 torch.save(method.state_dict(), sys.argv[1] + "/final.pt")
 """
 
 
-def start(folder: Path, steps: int) -> subprocess.Popen[bytes]:
+def start(folder: Path, steps: int, hold: int = 0) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "CI": "true"}
-    command = [sys.executable, "-c", SCRIPT, str(folder), str(steps)]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+    command = [sys.executable, "-c", SCRIPT, str(folder), str(steps), str(hold)]
+    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def wait_for_rows(folder: Path, rows: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     path = folder / "history.csv"
     while not path.exists() or len(path.read_text().splitlines()) <= rows:
         assert process.poll() is None, "the run ended before it could be stopped"
@@ -150,28 +157,37 @@ def test_a_killed_process_resumes_to_the_same_weights_bit_for_bit(tmp_path: Path
     """SIGKILL leaves no time to tidy up; what is on disk must be enough."""
     steps = 60
     whole = start(tmp_path / "whole", steps)
-    assert whole.wait(timeout=180) == 0, whole.stderr.read()
+    assert whole.wait(timeout=PATIENCE) == 0, whole.stderr.read()
 
-    killed = start(tmp_path / "killed", steps)
+    killed = start(tmp_path / "killed", steps, hold=steps // 2)
     wait_for_rows(tmp_path / "killed", 5, killed)
-    killed.send_signal(signal.SIGKILL)
+    killed.kill()
     killed.wait()
     assert not (tmp_path / "killed" / "final.pt").exists()
     done = torch.load(tmp_path / "killed" / "checkpoint.pt", weights_only=True)["done"]
     assert 0 < done < steps
 
     resumed = start(tmp_path / "killed", steps)
-    assert resumed.wait(timeout=180) == 0, resumed.stderr.read()
+    assert resumed.wait(timeout=PATIENCE) == 0, resumed.stderr.read()
     final = [torch.load(tmp_path / name / "final.pt", weights_only=True) for name in ("whole", "killed")]
     assert same(*final)
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, as in a terminal; a process that a script starts with & ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_after_a_whole_step_and_leaves_a_usable_model(images: Images, tmp_path: Path) -> None:
     method = build("vicreg", widths=(16, 16))
 
     def interrupt(method: Method, row: dict[str, float]) -> None:
         if row["step"] == 3:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     history = fit(
         method,

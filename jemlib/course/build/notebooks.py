@@ -56,8 +56,12 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 HEADER = re.compile(r"\{\{exercise:(\w+)\}\}")
+# A line that is not Python but IPython's: %magic, %%magic, !command, x = %magic, x = !command, ?x, x?
+IPYTHON = re.compile(r"^[%!?]|^[\w\s.,*\[\]]+=\s*[%!]|^[\w.]+\?{1,2}$")
 # A cell may take this long. The `cpu` scale promises a minute per run, and a cell may hold several.
 CELL_SECONDS = 1200
+# What a whole solved lesson should take at scale `cpu` on two cores. A slower machine is told, not refused.
+LESSON_SECONDS = 360
 
 
 class SourceError(ValueError):
@@ -107,7 +111,7 @@ def build(
             report(f"executing {paths[1].relative_to(root)}")
             started = time.perf_counter()
             _execute(solved, paths[1], root)
-            _record_seconds(root, source.stem, time.perf_counter() - started)
+            _record_seconds(root, source.stem, time.perf_counter() - started, report)
         for path, notebook in zip(paths, (student, solved)):
             if notebook is not None and _update(path, _text(notebook), check):
                 changed.append(path.relative_to(root))
@@ -139,9 +143,11 @@ def _update_picture(root: Path, check: bool) -> list[Path]:
     return []
 
 
-def _record_seconds(root: Path, lesson: str, seconds: float) -> None:
+def _record_seconds(root: Path, lesson: str, seconds: float, report: Callable[[str], None]) -> None:
     """Keep how long a solved lesson ran, for the README. Only scale `cpu` counts: that is what a reader waits for."""
     scale = current_scale()
+    if scale.name == "cpu" and seconds > LESSON_SECONDS:
+        report(f"{lesson} took {seconds / 60:.1f} minutes; a solved lesson should take {LESSON_SECONDS // 60} at most")
     if scale.name == "cpu" and (root / "results").is_dir():
         record = {**read_record(root, "lessons"), lesson: {"seconds": round(seconds), **hardware()}}
         write_json(root / "results" / "lessons.json", record)
@@ -168,6 +174,7 @@ def parse(text: str, lesson: str) -> list[Any]:
     for number, cell in enumerate(cells, start=1):
         _check_options(cell, f"{lesson}, cell {number}")
         _check_marks(cell, f"{lesson}, cell {number}")
+        _check_python(cell, f"{lesson}, cell {number}")
     _check_exercises(cells, lesson)
     markdown = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     code = "\n\n".join(cell.source for cell in cells if cell.cell_type == "code")
@@ -257,6 +264,22 @@ def _check_marks(cell: Any, place: str) -> None:
         raise SourceError(f"{place}: exercise {cell.metadata['exercise']} has no solution region.")
 
 
+def _check_python(cell: Any, place: str) -> None:
+    """Code is plain Python. What IPython adds is refused: nbval passes a cell that holds it, whatever fails in it."""
+    if cell.cell_type != "code":
+        return
+    try:
+        ast.parse(cell.source)
+    except SyntaxError as error:
+        line = [*cell.source.split("\n"), ""][(error.lineno or 1) - 1].strip()
+        if IPYTHON.search(line):
+            raise SourceError(
+                f"{place}: a lesson is plain Python, without IPython's % and ! lines, "
+                f"because the check of the notebooks does not see them fail; got {line!r}."
+            ) from None
+        raise SourceError(f"{place}: not valid Python ({error.msg}, line {error.lineno}):\n{cell.source}") from None
+
+
 def _check_exercises(cells: list[Any], lesson: str) -> None:
     """Every exercise is known, defined, announced by its header, and followed by its check; each of these once."""
     at = {kind: _positions(cells, kind, lesson) for kind in ("exercise", "check")}
@@ -317,10 +340,8 @@ def _check_sections(markdown: str, lesson: str) -> None:
 
 
 def _tree(code: str) -> ast.Module:
-    """The syntax tree, without the lines that only IPython understands."""
-    lines = ["" if line.lstrip().startswith(("%", "!")) else line for line in code.split("\n")]
     try:
-        return ast.parse("\n".join(lines))
+        return ast.parse(code)
     except SyntaxError as error:
         raise SourceError(f"not valid Python ({error.msg}, line {error.lineno}):\n{code}") from None
 
