@@ -209,7 +209,9 @@ def train_supervised(backbone: Backbone, images: Images, scale: Scale, seed: int
         The classifier; the backbone is trained in place.
     """
     device = next(backbone.parameters()).device
-    classifier = nn.Linear(backbone.dim, len(images.class_names)).to(device)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        classifier = nn.Linear(backbone.dim, len(images.class_names)).to(device)
     model = nn.Sequential(backbone, classifier).to(memory_format=torch.channels_last).train()
     optimizer = build_optimizer(scale.optimizer, model, scale.learning_rate, scale.weight_decay)
     generator = torch.Generator(device)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -165,7 +166,17 @@ def test_a_killed_process_resumes_to_the_same_weights_bit_for_bit(tmp_path: Path
     assert same(*final)
 
 
-def test_ctrl_c_ends_after_a_whole_step_and_leaves_a_usable_model(images: Images, tmp_path: Path) -> None:
+@pytest.fixture
+def python_handler() -> Iterator[object]:
+    """Python's own answer to Ctrl-C, which a process that was started in the background of a script does not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_after_a_whole_step_and_leaves_a_usable_model(
+    images: Images, tmp_path: Path, python_handler: object
+) -> None:
     method = build("vicreg", widths=(16, 16))
 
     def interrupt(method: Method, row: dict[str, float]) -> None:
@@ -185,7 +196,7 @@ def test_ctrl_c_ends_after_a_whole_step_and_leaves_a_usable_model(images: Images
     )
     assert history.interrupted
     assert history["step"] == [1, 2, 3]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is python_handler
     assert torch.isfinite(method.embed(torch.randn(4, 3, 32, 32))).all()
     # The same call goes on, to the weights of a run that nobody stopped.
     again = build("vicreg", widths=(16, 16))
