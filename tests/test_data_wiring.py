@@ -60,9 +60,7 @@ def test_cifar10s_images_are_upright_and_red_comes_first(tmp_path: Path, raw: di
 
 
 def test_each_training_image_of_cifar10_keeps_its_label_in_train_and_validation(tmp_path: Path, raw: dict) -> None:
-    known = {
-        row.tobytes(): label for name, found in raw.items() if name != "test_batch" for row, label in zip(*found)
-    }
+    known = {row.tobytes(): label for name, found in raw.items() if name != "test_batch" for row, label in zip(*found)}
     found = {split: load("cifar10", split, root=tmp_path) for split in ("train", "validation")}
     assert {split: len(images) for split, images in found.items()} == {"train": 54, "validation": 6}
     for images in found.values():

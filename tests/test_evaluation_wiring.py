@@ -7,7 +7,6 @@ import json
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from wiring import (
@@ -28,10 +27,10 @@ from jemlib.diagnose import directional_spread, normalized_std, rankme
 from jemlib.evaluate import backbone_knn, baselines, evaluate, knn, linear_probe
 from jemlib.experiment import compare, markdown_table, restore, run
 from jemlib.methods import Method, build
-from jemlib.nets import conv_small
+from jemlib.nets import BACKBONES, conv_small
 from jemlib.probes import factor_probe, few_label_accuracy
 from jemlib.removals import REMOVALS, measure, run_removals, table
-from jemlib.scales import Scale, adjusted_scale
+from jemlib.scales import SCALES, Scale, adjusted_scale
 from jemlib.train import fit
 
 TINY = {"limit": 64, "batch_size": 16, "steps": 2, "warmup": 1}
@@ -99,7 +98,7 @@ def noisy(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_knn_without_settings_has_twenty_neighbours_and_temperature_one_tenth() -> None:
-    (bank, labels), (queries, truth) = noisy(400, 0), noisy(1200, 1)
+    (bank, labels), (queries, truth) = noisy(400, 0), noisy(700, 1)
     given = (bank.double().numpy(), labels, queries.double().numpy(), truth)
     expected = knn_by_hand(*given, k=20, t=0.1)
     assert knn(bank, labels, queries, truth) == pytest.approx(expected)
@@ -254,8 +253,9 @@ def test_a_run_trains_on_train_and_scores_the_split_that_was_asked_for(
     assert len(seen) == 2
     metrics = found.metrics
     assert (metrics["knn"], metrics["linear"], metrics["split"]) == (score, score, split)
-    assert f"fitted on 64 images of folder:shades/train, scored once on {24 if split == 'validation' else 64} " in (
-        metrics["protocol"]
+    assert (
+        f"fitted on 64 images of folder:shades/train, scored once on {24 if split == 'validation' else 64} "
+        in (metrics["protocol"])
     )
     assert f"of folder:shades/{split};" in metrics["protocol"]
     assert (metrics["train_images"], metrics["steps"], metrics["images_seen"]) == (64, 2, 32)
@@ -299,10 +299,8 @@ def test_a_comparison_gives_split_data_budget_and_seeds_to_every_run_and_to_the_
     folder: str, seen: list[tuple[Method, Images]], tmp_path: Path
 ) -> None:
     with recorded_starts() as starts:
-        found = compare(
-            ["vicreg", "simclr"], data=folder, scale="smoke", seeds=2, split="validation", supervised=False, out=tmp_path,
-            **TINY,
-        )  # fmt: skip
+        asked = {"data": folder, "split": "validation", "seeds": 2, "supervised": False, "out": tmp_path}
+        found = compare(["vicreg", "simclr"], scale="smoke", **asked, **TINY)
     assert {(images.name, images.split, len(images)) for _, images in seen} == {(folder, "train", 64)}
     assert [method.name for method, _ in seen[::2]] == ["vicreg", "vicreg", "simclr", "simclr"]
     assert starts[0] != starts[1]
@@ -338,11 +336,11 @@ def test_the_table_prints_mean_and_half_of_the_range_of_each_column() -> None:
 
 
 def test_the_printed_spread_is_that_of_the_runs_behind_it() -> None:
-    found = compare(["vicreg"], scale="smoke", seeds=3, supervised=False, **TINY)
+    found = compare(["vicreg"], scale="smoke", seeds=2, supervised=False, **TINY)
     values = [r["normalized_std"] for r in found["runs"]]
     assert max(values) - min(values) > 0.02  # so that the two printed decimals say something
     cell = markdown_table(found).splitlines()[-1].split(" | ")[4]
-    assert cell == f"{sum(values) / 3:.2f} (± {(max(values) - min(values)) / 2:.2f})"
+    assert cell == f"{sum(values) / 2:.2f} (± {(max(values) - min(values)) / 2:.2f})"
 
 
 # --- removals ---------------------------------------------------------------------------------------------------------
@@ -404,14 +402,16 @@ def tiny_scale() -> Scale:
     return adjusted_scale("smoke", limit=32, batch_size=8, steps=1, warmup=0)
 
 
-def test_seeds_of_every_claim_start_from_different_weights(tiny_scale: Scale) -> None:
+def test_seeds_of_every_claim_start_from_different_weights(tiny_scale: Scale, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BACKBONES, "conv_small", lambda: conv_small(width=2))  # only so that it takes seconds
+    scale = dataclasses.replace(tiny_scale, limit=40)  # runs are kept by their scale: nobody else gets these
     starts: dict[int, dict[str, str]] = {0: {}, 1: {}}
     claims = [one for one in known().values() if not one.id.startswith("collapse.augmentation")]  # that trains nothing
     for seed, found in starts.items():
         for one in claims:
             with recorded_starts() as here:
-                one.measure(seed, tiny_scale)
-            found |= {start: one.id for start in here}
+                one.measure(seed, scale)
+            found |= dict.fromkeys(here, one.id)
     assert {one.lesson for one in claims} == {one.lesson for one in known().values()}
     shared = {starts[0][start] for start in starts[0].keys() & starts[1].keys()}
     assert not shared, f"seeds 0 and 1 start from the same weights in {shared}"
@@ -443,9 +443,11 @@ def test_the_columns_of_a_claim_come_from_the_variant_and_the_seed_that_they_nam
     assert measure_all(3, tiny_scale) == {"all": "knn of intact 3 smoke", "removed": "rank of without 3 smoke"}
 
 
-def test_the_record_of_a_claim_has_the_numbers_of_seed_0_1_2_in_this_order(tmp_path: Path) -> None:
-    id = "collapse.exact-constant-stays"
+def test_the_record_of_a_claim_has_the_numbers_of_seed_0_and_1_in_this_order(
+    tiny_scale: Scale, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = "vicreg.learns"
+    monkeypatch.setitem(SCALES, "smoke", tiny_scale)
     record = run_claims([id], seeds=2, scale="smoke", out=tmp_path / "claims.json", progress=False)[0]
-    measured = known()[id].measure
-    assert record["numbers"] == [dict(measured(seed, adjusted_scale("smoke"))) for seed in (0, 1)]
-    assert np.isfinite([list(numbers.values()) for numbers in record["numbers"]]).all()
+    assert record["numbers"] == [dict(known()[id].measure(seed, tiny_scale)) for seed in (0, 1)]
+    assert record["numbers"][0] != record["numbers"][1]

@@ -87,7 +87,7 @@ def test_no_two_parameters_come_from_one_random_number() -> None:
     """Everything that is drawn, in two views: pairs are uncorrelated, but for the area and the place beside it."""
     # Crops that always fit: where large ones are rejected, area and aspect depend on each other as torchvision's do.
     always = Recipe(crop_scale=(0.1, 0.5), jitter_probability=1.0, grey=0.5, blur=1.0, solarize=0.5)
-    n = 6000
+    n = 3000
     views = [columns(p) for p in drawn(always, n=n)]
     names = [(v, name) for v in (0, 1) for name in views[v]]
     table = torch.stack([views[v][name] for v, name in names])
@@ -98,7 +98,7 @@ def test_no_two_parameters_come_from_one_random_number() -> None:
 
 
 def test_whether_an_operation_happens_depends_on_no_other_operation() -> None:
-    n = 6000
+    n = 3000
     half = Recipe(crop_scale=None, flip=0.5, jitter_probability=0.5, grey=0.5, blur=0.5, solarize=0.5)
     views = drawn(half, n=n)
     happens = torch.stack([w.double() for p in views for w in (p.flip, p.jittered, p.grey, p.sigma > 0, p.solarize)])
@@ -111,7 +111,7 @@ def test_whether_an_operation_happens_depends_on_no_other_operation() -> None:
         (p.sigma[p.sigma > 0], 0.1, 2.0),
     ):
         assert values.mean() == pytest.approx((low + high) / 2, abs=0.05 * (high - low))
-        assert values.std() == pytest.approx((high - low) / math.sqrt(12), rel=0.05)
+        assert values.std() == pytest.approx((high - low) / math.sqrt(12), rel=0.06)
 
 
 # What the papers and their CIFAR recipes say: least area of a crop, strengths of brightness, contrast, saturation and
