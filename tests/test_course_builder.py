@@ -207,14 +207,15 @@ def test_check_does_not_compare_what_was_printed(copied):
     assert build(root=copied, check=True) == []
 
 
-@pytest.mark.parametrize("damage", ["no outputs", "one cell not run", "an error"])
+@pytest.mark.parametrize("damage", ["no outputs", "outputs cleared", "one cell not run", "an error"])
 def test_check_reports_a_solved_notebook_that_was_not_run_to_the_end(copied, damage):
     def spoil(notebook):
         code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-        for cell in code if damage == "no outputs" else code[-1:]:
+        for cell in code[-1:] if damage in ("one cell not run", "an error") else code:
             error = {"output_type": "error", "ename": "E", "evalue": "", "traceback": []}
             cell["outputs"] = [error] if damage == "an error" else []
-            cell["execution_count"] = cell["execution_count"] if damage == "an error" else None
+            if damage in ("no outputs", "one cell not run"):
+                cell["execution_count"] = None
 
     edit(copied, SOLVED, spoil)
     assert build(root=copied, check=True) == [SOLVED]

@@ -11,6 +11,7 @@ import pytest
 import torch
 from wiring import (
     TURNED,
+    apart,
     features_by_hand,
     knn_by_hand,
     normalized_by_hand,
@@ -137,8 +138,12 @@ def test_few_labels_are_standardised_by_all_training_features_and_no_test_featur
 
 
 def test_the_factor_probe_standardises_by_the_training_features() -> None:
-    """y = x, learned on [-1, 1], asked on [2, 3]: standardised by the queries, y would be guessed around 0."""
-    x, far = torch.linspace(-1, 1, 50), torch.linspace(2, 3, 40)
+    """y = x, learned on [-1, 1], asked on [2, 3] and once at a million.
+
+    Queries standardised by themselves would be guessed around 0; training features standardised by the queries would be
+    so small that the penalty leaves nothing of the slope.
+    """
+    x, far = torch.linspace(-1, 1, 50), torch.cat([torch.linspace(2, 3, 40), torch.tensor([1e6])])
     score = factor_probe(x[:, None], {"number": x}, far[:, None], {"number": far})["number"]
     assert score == pytest.approx(1.0, abs=1e-3)
 
@@ -225,11 +230,12 @@ def stripes(n: int, seed: int) -> Images:
 
 
 def test_the_supervised_baseline_learns_from_each_images_own_label() -> None:
-    """With labels of other images it would end below the untrained network."""
-    rows = baselines(stripes(256, 0), stripes(128, 1), scale=adjusted_scale("smoke", steps=25, batch_size=32))
-    assert rows["untrained"]["knn"] < 0.9
-    assert rows["supervised"]["knn"] > 0.95
-    assert rows["supervised"]["linear"] > 0.95
+    """With labels of other images it would end below the untrained network. The test images do not fill a batch."""
+    scale = adjusted_scale("smoke", steps=22, batch_size=64, learning_rate=1e-2)
+    rows = baselines(stripes(256, 0), stripes(60, 1), scale=scale)
+    assert rows["untrained"]["knn"] < 0.8
+    assert rows["supervised"]["knn"] > 0.9
+    assert rows["supervised"]["linear"] > 0.9
 
 
 def test_a_seed_of_the_baselines_is_a_start_of_its_own() -> None:
@@ -238,7 +244,8 @@ def test_a_seed_of_the_baselines_is_a_start_of_its_own() -> None:
         for seed in (0, 1, 0):
             baselines(train, test, scale=adjusted_scale("smoke", **TINY), seed=seed)
     assert len(starts) == 3
-    assert starts[0] == starts[2] != starts[1]
+    assert starts[0] == starts[2]
+    assert apart(starts[0], starts[1])
 
 
 # --- runs and comparisons ---------------------------------------------------------------------------------------------
@@ -262,7 +269,8 @@ def test_a_run_trains_on_train_and_scores_the_split_that_was_asked_for(
 
 
 def test_the_numbers_of_a_run_are_those_of_its_network_on_the_scored_images() -> None:
-    found = run("vicreg", scale="smoke", split="validation", seed=2, settings={"widths": (32, 24)}, **TINY)
+    longer = {**TINY, "steps": 11}  # so that the history has two rows
+    found = run("vicreg", scale="smoke", split="validation", seed=7, settings={"widths": (32, 24)}, **longer)
     train, held_out = load("motifs", "train", limit=64), load("motifs", "validation", limit=64)
     backbone = found.method.backbone
     bank, queries = features_by_hand(backbone, train), features_by_hand(backbone, held_out)
@@ -275,7 +283,9 @@ def test_the_numbers_of_a_run_are_those_of_its_network_on_the_scored_images() ->
     assert metrics["normalized_std"] == pytest.approx(float(normalized_std(z)), rel=1e-3)
     assert metrics["rankme"] == pytest.approx(float(rankme(z)), rel=1e-3)
     assert metrics["dimensions"] == 24
-    last = found.history.rows[-1]
+    assert metrics["knn"] != metrics["linear"]
+    first, last = found.history.rows
+    assert (first["step"], metrics["steps"], metrics["images_seen"]) == (10, 11, 176)
     assert metrics["loss"] == {name: last[name] for name in ("total", "invariance", "variance", "covariance")}
     assert metrics["train_seconds"] == last["seconds"]
 
@@ -285,7 +295,8 @@ def test_a_run_draws_weights_and_order_from_its_seed_and_writes_what_it_returns(
         first = run("vicreg", scale="smoke", seed=4, out=tmp_path / "run", settings={"covariance": 2.0}, **TINY)
         fit(build("vicreg", seed=4, widths=(64, 64)), load("motifs", "train", limit=64), scale="smoke", **TINY)
         run("vicreg", scale="smoke", seed=5, **TINY)
-    assert starts[0] == starts[1] != starts[2]
+    assert starts[0] == starts[1]
+    assert apart(starts[0], starts[2])
     method, metrics = restore(tmp_path / "run")
     for name, value in first.method.state_dict().items():
         assert torch.equal(method.state_dict()[name], value), name
@@ -303,8 +314,8 @@ def test_a_comparison_gives_split_data_budget_and_seeds_to_every_run_and_to_the_
         found = compare(["vicreg", "simclr"], scale="smoke", **asked, **TINY)
     assert {(images.name, images.split, len(images)) for _, images in seen} == {(folder, "train", 64)}
     assert [method.name for method, _ in seen[::2]] == ["vicreg", "vicreg", "simclr", "simclr"]
-    assert starts[0] != starts[1]
-    assert starts[2] != starts[3]
+    assert apart(starts[0], starts[1])
+    assert apart(starts[2], starts[3])
     scores = [r["knn"] for r in found["runs"]] + [row["knn"] for row in found["baselines"].values()]
     assert scores == [1.0] * 6
     assert "folder:shades/validation" in found["protocol"]
@@ -362,8 +373,11 @@ def test_the_intact_run_keeps_its_protection_and_only_the_others_lose_it(seen: l
     assert all((s["backbone"], tuple(s["widths"])) == ("conv_small", (64, 64)) for s in trained)
     assert {(images.split, len(images)) for _, images in seen} == {("train", 64)}
     # Seed 0 of a removal starts where the intact method started, seed 1 elsewhere.
-    assert starts[0] == starts[1] == starts[3] != starts[2] == starts[4]
-    assert starts[5] == starts[6] != starts[7]
+    assert starts[0] == starts[1] == starts[3]
+    assert starts[2] == starts[4]
+    assert starts[5] == starts[6]
+    assert apart(starts[0], starts[2])
+    assert apart(starts[5], starts[7])
     for row in record["rows"]:
         assert row["intact"]["loss"] != row["runs"][0]["loss"] != row["runs"][1]["loss"]
     assert record["rows"][0]["intact"] == record["rows"][1]["intact"] != record["rows"][2]["intact"]
@@ -406,16 +420,18 @@ def test_seeds_of_every_claim_start_from_different_weights(tiny_scale: Scale, mo
     monkeypatch.setitem(BACKBONES, "conv_small", lambda: conv_small(width=2))  # only so that it takes seconds
     scale = dataclasses.replace(tiny_scale, limit=40)  # runs are kept by their scale: nobody else gets these
     starts: dict[int, dict[str, str]] = {0: {}, 1: {}}
+    training: set[str] = set()
     claims = [one for one in known().values() if not one.id.startswith("collapse.augmentation")]  # that trains nothing
     for seed, found in starts.items():
         for one in claims:
             with recorded_starts() as here:
                 one.measure(seed, scale)
-            found |= dict.fromkeys(here, one.id)
+            training |= {one.id} if here else set()
+            found |= {weight: one.id for start in here for weight in start}
     assert {one.lesson for one in claims} == {one.lesson for one in known().values()}
-    shared = {starts[0][start] for start in starts[0].keys() & starts[1].keys()}
+    shared = {starts[0][weight] for weight in starts[0].keys() & starts[1].keys()}
     assert not shared, f"seeds 0 and 1 start from the same weights in {shared}"
-    assert all(len(found) >= 5 for found in starts.values())  # one at least for each objective that is trained
+    assert len(training) >= 10  # the others share their runs
 
 
 def test_a_seed_of_a_shared_run_decides_weights_and_order(tiny_scale: Scale) -> None:

@@ -116,21 +116,30 @@ def probe_by_hand(bank: np.ndarray, labels: Tensor, queries: np.ndarray, truth: 
 # --- traces
 
 
+Start = tuple[str, ...]  # a digest of each weight
+
+
 @contextmanager
-def recorded_starts() -> Iterator[list[str]]:
-    """A digest of the weights that each training run began with, in the order of the runs; whoever trains them."""
-    starts: list[str] = []
+def recorded_starts() -> Iterator[list[Start]]:
+    """The weights that each training run began with, in the order of the runs; whoever trains them."""
+    starts: list[Start] = []
     known: list[torch.optim.Optimizer] = []
 
     def at_first_step(optimizer: torch.optim.Optimizer, *_: object) -> None:
         if not any(optimizer is other for other in known):
             known.append(optimizer)  # kept, so that no later one gets its address
-            weights = [p.detach() for group in optimizer.param_groups for p in group["params"] if p.ndim > 1]
-            joined = b"".join(w.cpu().contiguous().numpy().tobytes() for w in weights)
-            starts.append(hashlib.sha256(joined).hexdigest()[:12])
+            parameters = [p.detach().cpu() for group in optimizer.param_groups for p in group["params"]]
+            # A parameter that starts as a constant, as biases and norms do, says nothing.
+            drawn = [p.contiguous().numpy().tobytes() for p in parameters if p.min() < p.max()]
+            starts.append(tuple(hashlib.sha256(weight).hexdigest()[:12] for weight in drawn))
 
     handle = register_optimizer_step_pre_hook(at_first_step)
     try:
         yield starts
     finally:
         handle.remove()
+
+
+def apart(*starts: Start) -> bool:
+    """Whether no two of the runs began with a weight in common."""
+    return len({weight for start in starts for weight in start}) == sum(map(len, starts)) > 0
