@@ -191,13 +191,26 @@ def test_theorem_3_encoder_and_predictor_share_their_eigenvectors_in_the_end() -
     assert commutator(run.w, run.w_p) < 1e-3
 
 
-def test_matrix_modes_follow_the_mode_equation() -> None:
+@pytest.mark.parametrize("beta", [None, 0.2])
+def test_matrix_modes_follow_the_mode_equation(beta: float | None) -> None:
+    """Also with a momentum target: W_a = tau W follows by its own equation, and p and s by what tau does to them."""
     p0, s0 = torch.tensor([0.5, 0.9]).double(), torch.tensor([0.4, 0.2]).double()
     eye = torch.eye(2, dtype=torch.float64)
-    run = matrix_dynamics(s0.sqrt().diag(), p0.diag(), eye, 0.3 * eye, eta=0.05, steps=200, dt=0.02)
-    modes = mode_dynamics(p0, s0, sigma2=0.3, eta=0.05, steps=200, dt=0.02)
+    run = matrix_dynamics(s0.sqrt().diag(), p0.diag(), eye, 0.3 * eye, eta=0.05, beta=beta, steps=200, dt=0.02)
+    modes = mode_dynamics(p0, s0, sigma2=0.3, eta=0.05, beta=beta, steps=200, dt=0.02)
     assert_close(run.w_p.diagonal(), modes.p[-1], rtol=1e-7, atol=0)
     assert_close((run.w @ run.w.T).diagonal(), modes.s[-1], rtol=1e-7, atol=0)
+
+
+def test_the_scale_of_a_momentum_target_is_that_of_a_target_followed_by_itself() -> None:
+    """One mode in plain numbers, short Euler steps of  w' = p g w - eta w,  p' = s g - eta p,  a' = beta (w - a)."""
+    p, w, a = 0.5, math.sqrt(0.4), 0.7 * math.sqrt(0.4)
+    sigma2, eta, beta, dt = 0.3, 0.05, 0.2, 1e-4
+    run = mode_dynamics(p, w * w, 0.7, sigma2=sigma2, eta=eta, beta=beta, steps=200, dt=0.02)
+    for _ in range(round(200 * 0.02 / dt)):
+        gain = a / w - (1 + sigma2) * p
+        p, w, a = p + dt * (w * w * gain - eta * p), w + dt * (p * gain * w - eta * w), a + dt * beta * (w - a)
+    assert [float(run.p[-1]), float(run.s[-1]), float(run.tau[-1])] == pytest.approx([p, w * w, a / w], rel=1e-3)
 
 
 # --- DirectPred ------------------------------------------------------------------------------------------------

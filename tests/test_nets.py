@@ -55,6 +55,31 @@ def test_attention_written_out_equals_the_fused_kernel() -> None:
     torch.testing.assert_close(attend(query, key, value), fused)
 
 
+def test_a_block_is_torchs_pre_norm_layer_with_the_same_weights() -> None:
+    """Query, key and value in this order, as torch keeps them: another order is another network of the same weights."""
+    torch.manual_seed(0)
+    block = nets.Block(12, heads=3).double()
+    theirs = torch.nn.TransformerEncoderLayer(
+        12, 3, 48, dropout=0.0, activation="gelu", batch_first=True, norm_first=True, dtype=torch.float64
+    )
+    with torch.no_grad():
+        for parameter in block.parameters():  # biases and norms too, which start at 0 and 1
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    pairs = {
+        "norm1.": block.norm_attention,
+        "self_attn.in_proj_": block.query_key_value,
+        "self_attn.out_proj.": block.output,
+        "norm2.": block.norm_mlp,
+        "linear1.": block.mlp[0],
+        "linear2.": block.mlp[2],
+    }
+    theirs.load_state_dict(
+        {name + key: value for name, part in pairs.items() for key, value in part.named_parameters()}
+    )
+    x = torch.randn(2, 5, 12, dtype=torch.float64)
+    torch.testing.assert_close(block(x), theirs(x))
+
+
 def small_transformer() -> PatchTransformer:
     torch.manual_seed(0)
     return PatchTransformer(patch=8, dim=12, depth=2, heads=3).double()
