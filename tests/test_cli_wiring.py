@@ -15,11 +15,10 @@ from typer.testing import CliRunner
 from wiring import TURNED, apart, recorded_starts, write_shades
 
 from jemlib.cli import app
-from jemlib.course import claims
-from jemlib.course.claims import Claim
-from jemlib.data import Images
-from jemlib.experiment import restore
-from jemlib.methods import Method, build
+from jemlib.course.machinery import claims
+from jemlib.course.machinery.claims import Claim
+from jemlib.experiments.runs import restore
+from jemlib.methods import Batch, Method, build
 from jemlib.scales import SCALES, adjusted_scale, current_scale
 
 FEW = ("--scale", "smoke", "--limit", "64", "--set", "steps=2", "--set", "batch_size=16", "--set", "warmup=1")
@@ -112,11 +111,11 @@ def test_a_stopped_train_says_so_and_the_same_command_goes_on(tmp_path: Path, mo
     steps: list[float] = []
     before_step = Method.before_step
 
-    def stop_in_the_first(self: Method, images: Images, index: torch.Tensor, progress: float) -> None:
-        steps.append(progress)
+    def stop_in_the_first(self: Method, batch: Batch) -> None:
+        steps.append(batch.progress)
         if len(steps) == 1:
             os.kill(os.getpid(), signal.SIGINT)
-        before_step(self, images, index, progress)
+        before_step(self, batch)
 
     monkeypatch.setattr(Method, "before_step", stop_in_the_first)
     assert "the same command goes on from it" in jem("train", "vicreg", *FEW, code=130)

@@ -15,8 +15,7 @@ from torchvision.datasets import CIFAR10
 from wiring import shade_images
 
 from jemlib import data
-from jemlib.data import Images, load
-from jemlib.data.images import keep_some
+from jemlib.data import Images, keep_some, load
 
 
 @pytest.fixture(autouse=True)

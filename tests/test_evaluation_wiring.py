@@ -21,16 +21,18 @@ from wiring import (
     write_shades,
 )
 
-from jemlib.course import runs
-from jemlib.course.claims import known, run_claims
+from jemlib.course.machinery import runs
+from jemlib.course.machinery.claims import known, run_claims
 from jemlib.data import Images, load
 from jemlib.diagnose import directional_spread, normalized_std, rankme
-from jemlib.evaluate import backbone_knn, baselines, evaluate, knn, linear_probe
-from jemlib.experiment import compare, markdown_table, restore, run
-from jemlib.methods import Method, build
-from jemlib.nets import BACKBONES, conv_small
-from jemlib.probes import factor_probe, few_label_accuracy
-from jemlib.removals import REMOVALS, measure, run_removals, table
+from jemlib.evaluate import backbone_knn, evaluate, factor_probe, few_label_accuracy, knn, linear_probe
+from jemlib.experiments import baselines, compare, markdown_table, run
+from jemlib.experiments.removals import REMOVALS, measure, run_removals, table
+from jemlib.experiments.runs import restore
+from jemlib.methods import Batch, Method, build
+from jemlib.methods.method import images_of
+from jemlib.nets import BACKBONES
+from jemlib.nets.backbones import conv_small
 from jemlib.scales import SCALES, Scale, adjusted_scale
 from jemlib.train import fit
 
@@ -54,9 +56,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Method, Images]]:
     found: list[tuple[Method, Images]] = []
     before_step = Method.before_step
 
-    def record(self: Method, images: Images, *rest: object) -> None:
-        found.append((self, images))
-        before_step(self, images, *rest)
+    def record(self: Method, batch: Batch) -> None:
+        found.append((self, images_of(batch)[0]))
+        before_step(self, batch)
 
     monkeypatch.setattr(Method, "before_step", record)
     return found

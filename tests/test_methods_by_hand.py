@@ -19,10 +19,10 @@ from sklearn.metrics import normalized_mutual_info_score
 from torch import Tensor, nn
 
 from jemlib.data import Images, load
-from jemlib.methods import METHODS, Method, build
-from jemlib.nets import BACKBONES, conv_small
-from jemlib.recipes import Recipe
-from jemlib.views import make_views
+from jemlib.methods import SELF_SUPERVISED, Batch, Method, build
+from jemlib.nets import BACKBONES
+from jemlib.nets.backbones import conv_small
+from jemlib.views import Recipe, make_views
 
 STEPS, BATCH, RATE = 4, 6, 0.02
 NETWORKS = ("backbone", "projector", "predictor", "prototypes")
@@ -486,10 +486,12 @@ def test_four_steps_are_those_written_by_hand(case: Case, images: Images, monkey
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(9))
     for step, index in enumerate(order.split(BATCH)):
         views, terms = by_hand_step(reference, images, index, step)
-        # The same step by the method, called as `fit` calls it.
-        ours = method.make_views(images.pixels[index], torch.Generator().manual_seed(100 + step))
-        method.before_step(images, index, step / STEPS)
-        loss = method.step(ours)
+        # The same step by the method, called as `train_step` calls it.
+        generator = torch.Generator().manual_seed(100 + step)
+        ours = method.make_views(images.pixels[index], generator)
+        batch = Batch(ours, index, images, step / STEPS, generator)
+        method.before_step(batch)
+        loss = method.step(batch)
         optimizer.zero_grad()
         loss.total.backward()
         optimizer.step()
@@ -503,7 +505,7 @@ def test_four_steps_are_those_written_by_hand(case: Case, images: Images, monkey
         compare(method, reference, f"after step {step}", case.rounding)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", SELF_SUPERVISED)
 def test_the_views_of_a_batch_are_different_for_every_image(name: str, images: Images) -> None:
     """So a method that got one view twice would be seen even if both sides above made the same mistake."""
     views = build(name, widths=(16, 8)).make_views(images.pixels, torch.Generator().manual_seed(0))
@@ -519,4 +521,4 @@ def test_the_small_crops_of_a_batch_are_different(name: str, images: Images) -> 
 
 
 def test_every_method_has_a_step_by_hand() -> None:
-    assert {case.name for case in CASES} == set(METHODS)
+    assert {case.name for case in CASES} == set(SELF_SUPERVISED)

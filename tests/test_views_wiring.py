@@ -11,11 +11,11 @@ import torchvision
 from torch import Tensor, nn
 from wiring import features_by_hand, shade_images
 
-from jemlib.features import features
 from jemlib.methods import build
-from jemlib.nets import build_backbone, conv_small, head
-from jemlib.recipes import LOCAL_CROP, PRESETS, Recipe, ViewParameters
-from jemlib.views import denormalize, make_views, normalize
+from jemlib.nets import build_backbone, features, head
+from jemlib.nets.backbones import conv_small
+from jemlib.views import LOCAL_CROP, PRESETS, Recipe, denormalize, make_views, normalize
+from jemlib.views.recipes import ViewParameters
 
 # Mean and standard deviation of CIFAR-10's training pixels, for red, green and blue.
 RED, GREEN, BLUE = (0.4914, 0.2470), (0.4822, 0.2435), (0.4465, 0.2616)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import signal
 import threading
@@ -170,6 +171,7 @@ def fingerprint(method: Method, images: Images, scale: Scale, seed: int) -> dict
         "settings": method.settings,
         "data": images.name,
         "num_images": len(images),
+        "data_checksum": hashlib.blake2b(images.pixels.cpu().numpy().tobytes(), digest_size=8).hexdigest(),
         "scale": dataclasses.asdict(scale),
         "seed": seed,
     }
