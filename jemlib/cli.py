@@ -130,6 +130,7 @@ def evaluate(
     """Score the weights of RUN again: kNN, linear probe and the collapse diagnostics."""
     from jemlib import plots, validate
     from jemlib.data import load
+    from jemlib.evaluate import embeddings
     from jemlib.experiments import runs as experiment
 
     validate.choice("split", split, ("validation", "test"))
@@ -142,7 +143,7 @@ def evaluate(
     metrics |= experiment.score(method, train_images, scored)
     show_metrics(metrics, None)
     if out is not None:
-        z = experiment.embeddings(method, scored)
+        z = embeddings(method, scored)
         plots.diagnose(z, title=f"{metrics['method']}: embeddings of {metrics['data']}/{split}").savefig(out, dpi=150)
         typer.echo(f"Panel: {out}")
 

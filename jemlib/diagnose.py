@@ -273,6 +273,12 @@ def assignment_entropy(probabilities: Tensor) -> AssignmentEntropy:
 # --- all at once ------------------------------------------------------------------------------------------------
 
 
+def effective_number(assignments: Tensor, count: int) -> float:
+    """How many prototypes are in use: exp of the entropy of their shares; 1 for one alone, `count` for equal use."""
+    shares = F.one_hot(assignments, count).double()
+    return float(assignment_entropy(shares).usage.exp())
+
+
 class Diagnosis(NamedTuple):
     """What `diagnose` measured, as plain numbers; `print` it for a table. `verdict` says in words what is seen."""
 

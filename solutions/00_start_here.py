@@ -773,7 +773,7 @@ print(f"same loss, no colours:      kNN changes by {accuracy['no colours'] - acc
 # The panel for the embeddings $z$ of the run with all operations, and of the run without changes of colour:
 
 # %%
-from jemlib.experiments import embeddings
+from jemlib.evaluate import embeddings
 
 plots.diagnose(embeddings(trained["full"], test), title="all operations")
 

@@ -768,8 +768,7 @@ verify("step 4 is the loss of Barlow Twins", surrogates.barlow_twins, losses.bar
 # %%
 from jemlib.data import load
 from jemlib.diagnose import rankme
-from jemlib.evaluate import factor_probe
-from jemlib.experiments import embeddings
+from jemlib.evaluate import embeddings, factor_probe
 from jemlib.methods import build
 from jemlib.nets import evaluating
 from jemlib.train import fit

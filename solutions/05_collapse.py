@@ -934,8 +934,7 @@ claim(
 
 # %%
 from jemlib.data import load
-from jemlib.evaluate import backbone_knn
-from jemlib.experiments import embeddings
+from jemlib.evaluate import backbone_knn, embeddings
 from jemlib.experiments.removals import start_collapsed
 from jemlib.methods import build
 from jemlib.scales import adjusted_scale

@@ -910,7 +910,7 @@ claim("swav.learns", trained=accuracy["SwAV"], untrained=accuracy["untrained bac
 # Each row shows images of the test set whose nearest prototype is the same. Six prototypes, those with most images.
 
 # %%
-from jemlib.course.lessons.lesson06_swav_sinkhorn.claims import k_means, naming_accuracy, nearest_prototypes
+from jemlib.evaluate import k_means, naming_accuracy, nearest_prototypes
 
 found = nearest_prototypes(method, images, test)
 sizes = torch.bincount(found.test, minlength=PROTOTYPES)
@@ -933,8 +933,8 @@ from jemlib.nets import features
 
 clusterings = {
     "SwAV, prototypes": found,
-    "SwAV, k-means": k_means(method, images, test),
-    "untrained, k-means": k_means(untrained, images, test),
+    "SwAV, k-means": k_means(method, images, test, PROTOTYPES),
+    "untrained, k-means": k_means(untrained, images, test, PROTOTYPES),
 }
 curves = {
     name: {per_class: naming_accuracy(c, images.labels, test.labels, per_class) for per_class in LABELS}
@@ -968,9 +968,8 @@ claim("swav.few-labels-name-clusters", swav=named, control=control)
 # **Predict.** Which run ends with the lower loss?
 
 # %%
-from jemlib.course.lessons.lesson06_swav_sinkhorn.claims import effective_number
-from jemlib.diagnose import assignment_entropy, directional_spread
-from jemlib.experiments import embeddings
+from jemlib.diagnose import assignment_entropy, directional_spread, effective_number
+from jemlib.evaluate import embeddings
 
 short, histories, counts, entropies = {}, {}, {}, {}
 for name, settings in REMOVALS.items():

@@ -448,9 +448,9 @@ def test_a_seed_of_a_shared_run_decides_weights_and_order(tiny_scale: Scale) -> 
     assert all(torch.equal(value, expected[name]) for name, value in shared.items())
 
 
-def test_claims_are_measured_on_train_and_scored_on_test(tiny_scale: Scale) -> None:
-    train, test = runs.splits(tiny_scale)
-    assert (train.split, test.split) == ("train", "test")
+def test_claims_are_measured_on_train_and_scored_on_validation(tiny_scale: Scale) -> None:
+    train, held_out = runs.splits(tiny_scale)
+    assert (train.split, held_out.split) == ("train", "validation")
 
 
 def test_the_columns_of_a_claim_come_from_the_variant_and_the_seed_that_they_name(tiny_scale: Scale) -> None:

@@ -19,7 +19,8 @@ from jemlib.course.lessons.lesson06_swav_sinkhorn.exercises import (
 )
 from jemlib.course.machinery import claims
 from jemlib.data import Images
-from jemlib.evaluate import name_clusters
+from jemlib.diagnose import effective_number
+from jemlib.evaluate import clusters, name_clusters
 from jemlib.losses import sinkhorn, swapped_prediction
 from jemlib.methods import build
 from jemlib.nets import Prototypes
@@ -103,24 +104,24 @@ def test_votes_name_clusters_as_the_library_does() -> None:
 def test_naming_is_perfect_for_pure_clusters_and_chance_for_one_cluster() -> None:
     labels = torch.arange(40) % 4
     centres = torch.eye(4)
-    pure = lesson.Clusters(labels, labels, centres)
-    assert lesson.naming_accuracy(pure, labels, labels, 1) == (1.0, 0.0)
-    alone = lesson.Clusters(torch.zeros_like(labels), torch.zeros_like(labels), centres[:1])
-    assert lesson.naming_accuracy(alone, labels, labels, 3)[0] == pytest.approx(0.25)
+    pure = clusters.Clusters(labels, labels, centres)
+    assert clusters.naming_accuracy(pure, labels, labels, 1) == (1.0, 0.0)
+    alone = clusters.Clusters(torch.zeros_like(labels), torch.zeros_like(labels), centres[:1])
+    assert clusters.naming_accuracy(alone, labels, labels, 3)[0] == pytest.approx(0.25)
 
 
 def test_drawn_labels_are_balanced_and_those_of_few_are_among_those_of_many() -> None:
     labels = torch.randint(5, (200,), generator=torch.Generator().manual_seed(3))
-    few, many = (lesson.draw_labelled(labels, n, draw=1) for n in (2, 6))
+    few, many = (clusters.draw_labelled(labels, n, draw=1) for n in (2, 6))
     assert labels[few].bincount().tolist() == [2] * 5
     assert set(few.tolist()) <= set(many.tolist())
-    assert not torch.equal(few, lesson.draw_labelled(labels, 2, draw=2))
+    assert not torch.equal(few, clusters.draw_labelled(labels, 2, draw=2))
 
 
 def test_the_effective_number_counts_prototypes_in_equal_use() -> None:
-    assert lesson.effective_number(torch.zeros(9, dtype=torch.int64), 4) == pytest.approx(1)
-    assert lesson.effective_number(torch.arange(12) % 3, 4) == pytest.approx(3)
-    assert lesson.effective_number(torch.arange(8), 8) == pytest.approx(8)
+    assert effective_number(torch.zeros(9, dtype=torch.int64), 4) == pytest.approx(1)
+    assert effective_number(torch.arange(12) % 3, 4) == pytest.approx(3)
+    assert effective_number(torch.arange(8), 8) == pytest.approx(8)
 
 
 def test_clusters_have_the_shapes_that_naming_needs() -> None:
@@ -128,11 +129,11 @@ def test_clusters_have_the_shapes_that_naming_needs() -> None:
     pixels = torch.randint(256, (80, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(4))
     train = test = Images(pixels, torch.arange(80) % 2, ("a", "b"))
     method = build("swav", scale=scale, prototypes=6)
-    for clusters in (lesson.nearest_prototypes(method, train, test), lesson.k_means(method, train, test, count=6)):
-        assert clusters.train.shape == clusters.test.shape == (80,)
-        assert len(clusters.centroids) == 6
-        assert int(clusters.train.max()) < 6
-    assert torch.allclose(lesson.nearest_prototypes(method, train, test).centroids.norm(dim=1), torch.ones(6))
+    for found in (clusters.nearest_prototypes(method, train, test), clusters.k_means(method, train, test, count=6)):
+        assert found.train.shape == found.test.shape == (80,)
+        assert len(found.centroids) == 6
+        assert int(found.train.max()) < 6
+    assert torch.allclose(clusters.nearest_prototypes(method, train, test).centroids.norm(dim=1), torch.ones(6))
 
 
 @pytest.mark.parametrize(

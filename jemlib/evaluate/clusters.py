@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
+from sklearn.cluster import KMeans
 from sklearn.metrics import normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix
 from torch import Tensor
 
 from jemlib import validate
+from jemlib.data import Images
 from jemlib.evaluate.checks import _check_ids, _positions
+from jemlib.evaluate.scores import embeddings
+from jemlib.methods import Method
+from jemlib.nets import features
 
 
 class ClusterNames(NamedTuple):
@@ -107,3 +114,50 @@ def normalized_mutual_information(assignments: Tensor, labels: Tensor) -> float:
     assignments = _check_ids("assignments", assignments)
     labels = _check_ids("labels", labels, len(assignments))
     return float(normalized_mutual_info_score(labels.numpy(), assignments.numpy()))
+
+
+class Clusters(NamedTuple):
+    """Which cluster each training and test image is in, `(N,)` and `(M,)`, and the centres `(K, D)`."""
+
+    train: Tensor
+    test: Tensor
+    centroids: Tensor
+
+
+def nearest_prototypes(method: Method, train: Images, test: Images) -> Clusters:
+    """Each image belongs to the prototype with the largest score; images as they are, without augmentation."""
+    prototypes: Any = method.cpu().prototypes
+    with torch.no_grad():
+        near, near_test = (prototypes(embeddings(method, images)).argmax(dim=1) for images in (train, test))
+    return Clusters(near, near_test, F.normalize(prototypes.weight.detach(), dim=1))
+
+
+def k_means(method: Method, train: Images, test: Images, count: int, seed: int = 0) -> Clusters:
+    """k-means of the backbone's features, fitted on at most 5,000 training images."""
+    z, z_test = features(method.backbone, train), features(method.backbone, test)
+    fitted = KMeans(min(count, len(z)), n_init=1, random_state=seed).fit(z[:5000].numpy())
+    near, near_test = (torch.from_numpy(fitted.predict(x.numpy())).long() for x in (z, z_test))
+    return Clusters(near, near_test, torch.from_numpy(fitted.cluster_centers_).float())
+
+
+def draw_labelled(labels: Tensor, per_class: int, draw: int) -> Tensor:
+    """Positions of `per_class` random samples of each class."""
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(draw))
+    return torch.cat([order[labels[order] == c][:per_class] for c in range(int(labels.max()) + 1)])
+
+
+def naming_accuracy(
+    clusters: Clusters, train_labels: Tensor, test_labels: Tensor, per_class: int, draws: int = 10
+) -> tuple[float, float]:
+    """Accuracy on the test images when clusters are named by a few labelled training images: mean and deviation.
+
+    A cluster without a labelled image takes the name of the nearest one that has some.
+    """
+    found = []
+    for draw in range(draws):
+        chosen = draw_labelled(train_labels, per_class, draw)
+        assignments = torch.cat([clusters.train[chosen], clusters.test])
+        labels = torch.cat([train_labels[chosen], test_labels])
+        named = name_clusters(assignments, labels, torch.arange(len(chosen)), centroids=clusters.centroids)
+        found.append(named.accuracy)
+    return statistics.fmean(found), statistics.stdev(found)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from jemlib import validate
 from jemlib.data import Images
 from jemlib.data.images import data_label
+from jemlib.methods import Method
 from jemlib.nets import features
 
 
@@ -152,6 +153,11 @@ def backbone_knn(backbone: nn.Module, train: Images, test: Images) -> float:
     """kNN alone of a frozen backbone, without the probe, which takes longer."""
     train_features, test_features = features(backbone, train), features(backbone, test)
     return knn(train_features, train.labels, test_features, test.labels, k=min(20, len(train)))
+
+
+def embeddings(method: Method, images: Images) -> Tensor:
+    """Embeddings `(N, D)` of un-augmented images in evaluation mode: what the loss would see."""
+    return features(nn.Sequential(method.backbone, method.projector), images)
 
 
 def evaluate(backbone: nn.Module, train: Images, test: Images) -> Evaluation:

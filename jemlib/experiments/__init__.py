@@ -2,4 +2,4 @@
 
 from jemlib.experiments.baselines import baselines
 from jemlib.experiments.comparison import compare, markdown_table
-from jemlib.experiments.runs import embeddings, hardware, run, versions
+from jemlib.experiments.runs import hardware, run, versions

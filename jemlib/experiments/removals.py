@@ -15,8 +15,8 @@ from tqdm.auto import tqdm
 from jemlib import validate
 from jemlib.data import Images, load
 from jemlib.diagnose import diagnose
-from jemlib.evaluate import backbone_knn
-from jemlib.experiments.runs import embeddings, hardware, versions
+from jemlib.evaluate import backbone_knn, embeddings
+from jemlib.experiments.runs import hardware, versions
 from jemlib.files import write_json
 from jemlib.methods import Method, build
 from jemlib.nets import MomentumEncoder

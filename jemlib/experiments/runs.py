@@ -12,16 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 import jemlib
 from jemlib import validate
 from jemlib.data import Images, load
 from jemlib.diagnose import normalized_std, rankme
-from jemlib.evaluate import evaluate
+from jemlib.evaluate import embeddings, evaluate
 from jemlib.files import write_json, write_torch
 from jemlib.methods import Method, build, known_settings, settings_for
-from jemlib.nets import features
 from jemlib.scales import Scale, adjusted_scale
 from jemlib.train import History, fit
 
@@ -96,11 +94,6 @@ def run(
 def load_scored(source: str, split: str, root: str | None, scale: Scale) -> Images:
     """The images that are scored. At smoke scale fewer, so that a test takes seconds."""
     return load(source, split, root=root, limit=scale.limit if scale.name == "smoke" else None)
-
-
-def embeddings(method: Method, images: Images) -> Tensor:
-    """Embeddings `(N, D)` of un-augmented images in evaluation mode: what the loss would see."""
-    return features(nn.Sequential(method.backbone, method.projector), images)
 
 
 def score(method: Method, train: Images, test: Images) -> dict[str, Any]:

@@ -164,6 +164,7 @@ def _record(one: Claim, runs: list[dict[str, Any]], scale: str) -> dict[str, Any
         "lesson": one.lesson,
         "criterion": one.criterion,
         "scale": scale,
+        "split": "validation",
         "numbers": [run["numbers"] for run in runs],
         "holds": holds,
         # an error is a failure at every scale; otherwise smoke judges nothing

@@ -26,17 +26,17 @@ FRACTION = 1 / 3  # of the scale's steps, for every run
 @lru_cache(maxsize=32)
 def knn_after(seed: int, scale: Scale, recipe: str | None) -> float:
     """kNN of SimCLR's backbone after a third of the steps, its views drawn by an entry of RECIPES; None: untrained."""
-    train, test = splits(scale)
+    train, held_out = splits(scale)
     method = trained("simclr", seed, scale, None if recipe is None else FRACTION, views=RECIPES[recipe or "full"])
-    return backbone_knn(method.backbone, train, test)
+    return backbone_knn(method.backbone, train, held_out)
 
 
 @lru_cache(maxsize=32)
 def knn_supervised(seed: int, scale: Scale) -> float:
     """kNN of the same backbone after as many steps with labels."""
-    train, test = splits(scale)
+    train, held_out = splits(scale)
     labelled = trained("supervised", seed, scale, FRACTION, classes=len(train.class_names))
-    return backbone_knn(labelled.backbone, train, test)
+    return backbone_knn(labelled.backbone, train, held_out)
 
 
 register(

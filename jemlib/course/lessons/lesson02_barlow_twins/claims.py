@@ -8,8 +8,7 @@ from jemlib.course.machinery.claims import Claim, register
 from jemlib.course.machinery.lessons import lesson_of
 from jemlib.course.machinery.runs import columns, splits, trained
 from jemlib.diagnose import correlation_offdiagonal, rankme
-from jemlib.evaluate import backbone_knn
-from jemlib.experiments import embeddings
+from jemlib.evaluate import backbone_knn, embeddings
 from jemlib.scales import Scale
 
 LESSON = lesson_of(__name__)
@@ -22,16 +21,16 @@ REMOVALS: dict[str, dict[str, float]] = {
 
 @lru_cache(maxsize=32)
 def measured(seed: int, scale: Scale, removal: str | None, fraction: float = 1 / 3) -> dict[str, float]:
-    """kNN of the backbone, RankMe and rms correlation of the embeddings, on the test images.
+    """kNN of the backbone, RankMe and rms correlation of the embeddings, on the held-out images.
 
     `removal` names an entry of REMOVALS; None leaves the network untrained. The run takes a fraction of the steps.
     Kept, because several claims ask for the same run.
     """
-    train, test = splits(scale)
+    train, held_out = splits(scale)
     method = trained("barlow_twins", seed, scale, None if removal is None else fraction, **REMOVALS[removal or "both"])
-    z = embeddings(method, test)
+    z = embeddings(method, held_out)
     return {
-        "knn": backbone_knn(method.backbone, train, test),
+        "knn": backbone_knn(method.backbone, train, held_out),
         "rankme": float(rankme(z)),
         "correlation": float(correlation_offdiagonal(z)),
     }

@@ -11,8 +11,7 @@ from jemlib.course.machinery.lessons import lesson_of
 from jemlib.course.machinery.runs import columns, splits, trained
 from jemlib.data import Images
 from jemlib.diagnose import rankme
-from jemlib.evaluate import factor_probe
-from jemlib.experiments import embeddings
+from jemlib.evaluate import embeddings, factor_probe
 from jemlib.losses import cross_correlation
 from jemlib.methods import Method
 from jemlib.nets import evaluating
@@ -38,18 +37,18 @@ def agreement_of_views(method: Method, images: Images) -> float:
 
 @lru_cache(maxsize=32)
 def measured(seed: int, scale: Scale, lambd: float | None, fraction: float = 1 / 3) -> dict[str, float]:
-    """What the embeddings of test images hold at one lambda, after a fraction of the steps.
+    """What the embeddings of held-out images hold at one lambda, after a fraction of the steps.
 
     `agreement` is that of two views, `rankme` the directions in use, and each factor of the motifs has the score of
     its linear probe. None for lambda leaves the network untrained. Kept, because several claims ask for the same run.
     """
-    train, test = splits(scale)
+    train, held_out = splits(scale)
     settings = {} if lambd in (None, DEFAULT) else {"lambd": lambd}
     method = trained("barlow_twins", seed, scale, None if lambd is None else fraction, **settings)
     probed = train.subset(slice(0, PROBED))
-    z = embeddings(method, test)
-    scores = factor_probe(embeddings(method, probed), probed.factors or {}, z, test.factors or {})
-    return {"agreement": agreement_of_views(method, test), "rankme": float(rankme(z)), **scores}
+    z = embeddings(method, held_out)
+    scores = factor_probe(embeddings(method, probed), probed.factors or {}, z, held_out.factors or {})
+    return {"agreement": agreement_of_views(method, held_out), "rankme": float(rankme(z)), **scores}
 
 
 register(

@@ -11,8 +11,7 @@ from jemlib.course.machinery.lessons import lesson_of
 from jemlib.course.machinery.runs import columns, splits, trained
 from jemlib.data import Images
 from jemlib.diagnose import correlation_offdiagonal, rankme
-from jemlib.evaluate import backbone_knn
-from jemlib.experiments import embeddings
+from jemlib.evaluate import backbone_knn, embeddings
 from jemlib.methods import Method
 from jemlib.nets import evaluating
 from jemlib.scales import Scale
@@ -30,21 +29,21 @@ FRACTION = 1 / 3  # of the scale's steps, for every run
 
 @lru_cache(maxsize=32)
 def measured(seed: int, scale: Scale, removal: str | None) -> dict[str, float]:
-    """kNN of the backbone; spread, RankMe, rms correlation and view gap of the embeddings; all on the test images.
+    """kNN of the backbone; spread, RankMe, rms correlation and view gap of the embeddings; all on the held-out images.
 
     `removal` names an entry of REMOVALS; None leaves the network untrained. Kept, because several claims ask for the
     same run. The spread is the mean standard deviation of the dimensions, in the units of the embeddings: VICReg has
     no batch norm at the output that would hide a collapse.
     """
-    train, test = splits(scale)
+    train, held_out = splits(scale)
     method = trained("vicreg", seed, scale, None if removal is None else FRACTION, **REMOVALS[removal or "all"])
-    z = embeddings(method, test)
+    z = embeddings(method, held_out)
     return {
-        "knn": backbone_knn(method.backbone, train, test),
+        "knn": backbone_knn(method.backbone, train, held_out),
         "spread": float(z.std(dim=0).mean()),
         "rankme": float(rankme(z)),
         "correlation": float(correlation_offdiagonal(z)),
-        "gap": view_gap(method, test),
+        "gap": view_gap(method, held_out),
     }
 
 

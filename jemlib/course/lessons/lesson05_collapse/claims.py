@@ -12,7 +12,7 @@ from jemlib.course.machinery.claims import Claim, register
 from jemlib.course.machinery.lessons import lesson_of
 from jemlib.course.machinery.runs import splits
 from jemlib.diagnose import directional_spread, participation_ratio, rankme
-from jemlib.experiments import embeddings
+from jemlib.evaluate import embeddings
 from jemlib.experiments.removals import start_collapsed
 from jemlib.methods import build
 from jemlib.scales import Scale, adjusted_scale
@@ -32,16 +32,16 @@ def short(scale: Scale, images: int) -> Scale:
 
 @lru_cache(maxsize=32)
 def started(seed: int, scale: Scale, name: str, noise: float | None) -> dict[str, float]:
-    """Diagnostics of test embeddings after a short run from the constant plus noise; None is the ordinary start.
+    """Diagnostics of held-out embeddings after a short run from the constant plus noise; None is the ordinary start.
 
     Without the batch norm behind the projector, which would hide the constant. Kept, because claims share runs.
     """
-    train, test = splits(scale)
+    train, held_out = splits(scale)
     method = build(name, scale=scale, seed=seed, normalize_output=False, **SETTINGS[name])
     if noise is not None:
         start_collapsed(method, noise=noise)
     fit(method, train, scale=short(scale, len(train)), seed=seed)
-    z = embeddings(method, test)
+    z = embeddings(method, held_out)
     return {"std": float(z.std(dim=0).mean()), "spread": float(directional_spread(z)), "rankme": float(rankme(z))}
 
 
