@@ -51,7 +51,10 @@ def simplex(n: int) -> Tensor:
 @given(pair=views(), alpha=ALPHAS, t=WIDTHS)
 def test_terms_equal_the_written_out_sums(pair: Views, alpha: float, t: float) -> None:
     result = align_uniform(*pair, alpha=alpha, t=t)
-    assert_close(result.alignment.item(), oracles.alignment(*pair, alpha), rtol=1e-9, atol=1e-9)
+    # Unit vectors of 6 entries are off by some 1e-15, and so are their distances, here and in the loop. At parallel
+    # views that is all there is of a distance, and |e|^alpha is much more than |e| where alpha < 1: (1e-15)^0.5 = 3e-8.
+    rounding = 1e-14 ** min(alpha, 1)
+    assert_close(result.alignment.item(), oracles.alignment(*pair, alpha), rtol=1e-9, atol=rounding)
     expected = (oracles.uniformity(pair[0], t) + oracles.uniformity(pair[1], t)) / 2
     assert_close(result.uniformity.item(), expected, rtol=1e-9, atol=1e-11)
 
