@@ -56,6 +56,9 @@ class Case(NamedTuple):
         return 1e-9 if self.args[0].dtype == torch.float64 else 1e-4
 
 
+# Given a case, the learner's results and the right ones: a sentence of help, or None.
+Symptom = Callable[[Case, Sequence[Tensor], Sequence[Tensor]], "str | None"]
+
 # What the learner sees in an exception, and what usually is behind it.
 SYMPTOMS = (
     ("shapes cannot be multiplied", "in a product A @ B the columns of A must match the rows of B; is a .T missing?"),
@@ -141,7 +144,7 @@ class Agreement:
     wrong: Mapping[str, Wrong]
     fields: tuple[str, ...] = ()
     gradients: bool = True
-    symptom: Callable[[Case, Sequence[Tensor], Sequence[Tensor]], str | None] | None = None
+    symptom: Symptom | None = None
 
     def __call__(self, f: Function) -> None:
         """Raise `Mistake` or `NotAttempted` unless `f` is right."""

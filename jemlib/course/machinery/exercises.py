@@ -47,6 +47,7 @@ class Exercise:
             holds the reference and the named wrong answers.
         hints: given one at a time.
         right: other right ways of writing it, by name.
+        answer: the text of its answer, when it is declared by one (`answers.declare`).
     """
 
     name: str
@@ -60,6 +61,7 @@ class Exercise:
     check: Agreement
     hints: tuple[str, ...]
     right: Mapping[str, Function]
+    answer: str | None = None
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():

@@ -1,4 +1,4 @@
-"""Lesson 00: the exercises, with their wrong and other right answers.
+"""Lesson 00: the exercises, with their mistakes and other right answers.
 
 The lesson derives the measurements that every later lesson uses: an energy, a view, similarities, the vote of the
 nearest neighbours, and two diagnostics of collapse.
@@ -6,21 +6,14 @@ nearest neighbours, and two diagnostics of collapse.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from jemlib import diagnose
-from jemlib.course.machinery.agreement import Agreement, Case, Wrong
-from jemlib.course.machinery.exercises import Exercise, register
+from jemlib.course.machinery.agreement import Case
+from jemlib.course.machinery.answers import Body, Edit, Mistaken, declare
 from jemlib.course.machinery.inputs import pairs, single_views, views
-from jemlib.course.machinery.lessons import lesson_of
-
-LESSON = lesson_of(__name__)
-
 
 # --- Inputs ----------------------------------------------------------------------------------------------------
 
@@ -28,6 +21,11 @@ LESSON = lesson_of(__name__)
 def _batches() -> list[Case]:
     """One batch of embeddings each: odd shapes, shifted, scaled, D > N, both types."""
     return [case for case in single_views()() if not case.kwargs]
+
+
+def _several_dimensions() -> list[Case]:
+    """Batches with more than one dimension: of one there is nothing but the sign left of a unit vector."""
+    return [case for case in _batches() if case.args[0].shape[1] > 1]
 
 
 def _banks() -> list[Case]:
@@ -118,91 +116,104 @@ def energy(z_a: Tensor, z_b: Tensor) -> Tensor:
     return (z_a - z_b).square().sum(dim=1).mean()
 
 
-def _energy_loop(z_a: Tensor, z_b: Tensor) -> Tensor:
-    n, d = z_a.shape
-    total = z_a.new_zeros(())
-    for i in range(n):
-        for j in range(d):
-            total = total + (z_a[i, j] - z_b[i, j]) ** 2
-    return total / n
-
-
-ENERGY_WRONG = {
-    "mean over entries": Wrong(
-        lambda z_a, z_b: F.mse_loss(z_a, z_b),
-        "the mean was taken over all N x D entries. Sum the squares over the D dimensions first, then take the mean "
-        "over the N pairs only.",
+declare(
+    __name__,
+    energy,
+    number="0.1",
+    title="for practice: the energy of a batch of pairs",
+    difficulty=1,
+    importance=4,
+    minutes=5,
+    points=1,
+    hints=(
+        "Three steps: the difference of each pair; one squared length for each pair; one number for the batch.",
+        "The squared length of a row is the sum of its squared entries: .square().sum(dim=1).",
+        "One line: (z_a - z_b).square().sum(dim=1), and then the mean of these N numbers.",
     ),
-    "sum over the batch": Wrong(
-        lambda z_a, z_b: (z_a - z_b).square().sum(),
-        "the sum over the batch was not divided by N: the energy is a mean over the pairs.",
-    ),
-    "not squared": Wrong(
-        lambda z_a, z_b: (z_a - z_b).square().sum(dim=1).sqrt().mean(),
-        "that is the mean distance, not the mean squared distance: leave out the root (or the norm).",
-    ),
-    "absolute values": Wrong(
-        lambda z_a, z_b: (z_a - z_b).abs().sum(dim=1).mean(),
-        "absolute differences were summed; the energy sums their squares.",
-    ),
-    "one value per pair": Wrong(
-        lambda z_a, z_b: (z_a - z_b).square().sum(dim=1),
-        "that is one energy for each pair, (N,); the mean over the batch is missing.",
-    ),
-    "mean over pairs, kept per dimension": Wrong(
-        lambda z_a, z_b: (z_a - z_b).square().mean(dim=0),
-        "the mean over the batch is there, but the sum over the dimensions is missing: one number must be left.",
-    ),
-    "square of the mean": Wrong(
-        lambda z_a, z_b: (z_a - z_b).mean(dim=0).square().sum(),
-        "you took the mean first and squared afterwards: differences of opposite sign then cancel. Square first.",
-    ),
-    "normalised": Wrong(
-        lambda z_a, z_b: energy(F.normalize(z_a, dim=1), F.normalize(z_b, dim=1)),
-        "the rows were scaled to length 1 first. That is the alignment of unit vectors; here lengths count.",
-    ),
-    "all pairs": Wrong(
-        lambda z_a, z_b: (z_a[:, None] - z_b[None]).square().sum(dim=2).mean(),
-        "every row of A was compared with every row of B. Only row i with row i is a pair.",
-    ),
-    "half": Wrong(
-        lambda z_a, z_b: energy(z_a, z_b) / 2,
-        "a factor 1/2 was put in front. It is common elsewhere, but not in this course.",
-    ),
-    "no squared term of B": Wrong(
-        lambda z_a, z_b: (z_a.square().sum(1) - 2 * (z_a * z_b).sum(1)).mean(),
-        "|a - b|^2 = |a|^2 - 2 a.b + |b|^2: the last term, |b|^2, is missing.",
-    ),
-    "target cut off": Wrong(
-        lambda z_a, z_b: energy(z_a, z_b.detach()),
-        "no gradient reaches z_b: both views go through the trained network, so leave out detach().",
-    ),
-}
-ENERGY_RIGHT = {
-    "loop": _energy_loop,
-    "einsum": lambda z_a, z_b: torch.einsum("nd,nd->", z_a - z_b, z_a - z_b) / len(z_a),
-    "other algebra": lambda z_a, z_b: (z_a * z_a + z_b * z_b - 2 * z_a * z_b).sum() / z_a.shape[0],
-    "mse times D": lambda z_a, z_b: z_a.shape[1] * F.mse_loss(z_a, z_b),
-}
-
-register(
-    Exercise(
-        name="energy",
-        lesson=LESSON,
-        number="0.1",
-        title="for practice: the energy of a batch of pairs",
-        difficulty=1,
-        importance=4,
-        minutes=5,
-        points=1,
-        check=Agreement(energy, pairs, ENERGY_WRONG),
-        hints=(
-            "Three steps: the difference of each pair; one squared length for each pair; one number for the batch.",
-            "The squared length of a row is the sum of its squared entries: .square().sum(dim=1).",
-            "One line: (z_a - z_b).square().sum(dim=1), and then the mean of these N numbers.",
+    cases=pairs,
+    answer="""
+        def energy(z_a, z_b):
+            return (z_a - z_b).square().sum(dim=1).mean()
+    """,
+    mistakes={
+        "mean over entries": Edit(
+            ".sum(dim=1) ->",
+            "the mean was taken over all N x D entries. Sum the squares over the D dimensions first, then take the "
+            "mean over the N pairs only.",
         ),
-        right=ENERGY_RIGHT,
-    )
+        "sum over the batch": Edit(
+            ".mean() -> .sum()", "the sum over the batch was not divided by N: the energy is a mean over the pairs."
+        ),
+        "axes exchanged": Edit(
+            "dim=1 -> dim=0",
+            "it was summed over the N pairs and averaged over the D dimensions; it is the other way round.",
+        ),
+        "not squared": Edit(
+            ".sum(dim=1) -> .sum(dim=1).sqrt()",
+            "that is the mean distance, not the mean squared distance: leave out the root (or the norm).",
+        ),
+        "root of the mean": Edit(
+            ".mean() -> .mean().sqrt()", "a root was taken at the end; the energy is the mean square itself."
+        ),
+        "no square": Edit(
+            ".square() ->",
+            "the differences were added as they are, so those of opposite sign cancel: square them first.",
+        ),
+        "absolute values": Edit(
+            "square() -> abs()", "absolute differences were summed; the energy sums their squares."
+        ),
+        "one value per pair": Edit(
+            ".mean() ->", "that is one energy for each pair, (N,); the mean over the batch is missing."
+        ),
+        "mean over pairs, kept per dimension": Edit(
+            ".sum(dim=1).mean() -> .mean(dim=0)",
+            "the mean over the batch is there, but the sum over the dimensions is missing: one number must be left.",
+        ),
+        "square of the mean": Edit(
+            "square().sum(dim=1).mean() -> mean(dim=0).square().sum()",
+            "you took the mean first and squared afterwards: differences of opposite sign then cancel. Square first.",
+        ),
+        "square of the sum": Edit(
+            "square().sum(dim=1) -> sum(dim=1).square()",
+            "the differences of a pair were summed before they were squared: square each one first.",
+        ),
+        "normalised": Edit(
+            "z_a - z_b -> F.normalize(z_a, dim=1) - F.normalize(z_b, dim=1)",
+            "the rows were scaled to length 1 first. That is the alignment of unit vectors; here lengths count.",
+        ),
+        "all pairs": Edit(
+            "(z_a - z_b).square().sum(dim=1) -> (z_a[:, None] - z_b).square().sum(dim=2)",
+            "every row of A was compared with every row of B. Only row i with row i is a pair.",
+        ),
+        "half": Edit(
+            ".mean() -> .mean() / 2", "a factor 1/2 was put in front. It is common elsewhere, but not in this course."
+        ),
+        "views added": Edit("z_a - z_b -> z_a + z_b", "the two views were added; subtract one from the other."),
+        "inner product": Edit(
+            "(z_a - z_b).square() -> -(z_a * z_b)",
+            "that is minus the inner product of each pair; the energy is the squared length of their difference.",
+        ),
+        "no squared term of B": Body(
+            "return (z_a.square().sum(dim=1) - 2 * (z_a * z_b).sum(dim=1)).mean()",
+            "|a - b|^2 = |a|^2 - 2 a.b + |b|^2: the last term, |b|^2, is missing.",
+        ),
+        "target cut off": Edit(
+            "- z_b -> - z_b.detach()",
+            "no gradient reaches z_b: both views go through the trained network, so leave out detach().",
+        ),
+    },
+    right={
+        "loop": """
+            total = 0
+            for i in range(len(z_a)):
+                for j in range(z_a.shape[1]):
+                    total = total + (z_a[i, j] - z_b[i, j]) ** 2
+            return total / len(z_a)
+        """,
+        "einsum": "return torch.einsum('nd,nd->', z_a - z_b, z_a - z_b) / len(z_a)",
+        "other algebra": "return (z_a * z_a + z_b * z_b - 2 * z_a * z_b).sum() / z_a.shape[0]",
+        "mse times D": "return z_a.shape[1] * F.mse_loss(z_a, z_b)",
+    },
 )
 
 
@@ -222,92 +233,67 @@ def mirror(x: Tensor, which: Tensor) -> Tensor:
     return torch.where(which.view(-1, 1, 1, 1), x.flip(3), x)
 
 
-def _chosen(x: Tensor, which: Tensor, changed: Tensor) -> Tensor:
-    return torch.where(which.view(-1, 1, 1, 1), changed, x)
-
-
-def _mirror_in_place(x: Tensor, which: Tensor) -> Tensor:
-    x[which] = x[which].flip(3)
-    return x
-
-
-def _mirror_loop(x: Tensor, which: Tensor) -> Tensor:
-    return torch.stack(
-        [image[:, :, torch.arange(x.shape[3] - 1, -1, -1)] if w else image for image, w in zip(x, which)]
-    )
-
-
-def _mirror_copy(x: Tensor, which: Tensor) -> Tensor:
-    x = x.clone()
-    x[which] = x[which].flip(-1)
-    return x
-
-
-MIRROR_WRONG = {
-    "upside down": Wrong(
-        lambda x, which: _chosen(x, which, x.flip(2)),
-        "the images stand on their head: dim 2 is the height. Left and right are dim 3, the width.",
+declare(
+    __name__,
+    mirror,
+    number="0.2",
+    title="mirror some images of a batch",
+    difficulty=1,
+    importance=2,
+    minutes=6,
+    points=1,
+    hints=(
+        "x.flip(dim) reverses one dimension. Images are (N, C, H, W); which of the four runs from left to right?",
+        "torch.where(condition, a, b) takes entries from a where the condition holds. It broadcasts.",
+        "Give the condition the shape (N, 1, 1, 1): which.view(-1, 1, 1, 1). Then choose between x.flip(3) and x.",
     ),
-    "half a turn": Wrong(
-        lambda x, which: _chosen(x, which, x.flip(2, 3)),
-        "height and width were both reversed: that is a turn by 180 degrees, not a mirror image.",
-    ),
-    "all of them": Wrong(
-        lambda x, which: x.flip(3),
-        "every image was mirrored, whatever `which` says.",
-    ),
-    "the others": Wrong(
-        lambda x, which: _chosen(x, ~which, x.flip(3)),
-        "the images that should stay were mirrored, and the chosen ones were not: the two cases are exchanged.",
-    ),
-    "colours": Wrong(
-        lambda x, which: _chosen(x, which, x.flip(1)),
-        "red and blue were exchanged: dim 1 holds the channels.",
-    ),
-    "samples": Wrong(
-        lambda x, which: _chosen(x, which, x.flip(0)),
-        "the order of the images was reversed: dim 0 holds the samples. A view must never exchange images.",
-    ),
-    "only the chosen": Wrong(
-        lambda x, which: x[which].flip(3),
-        "only the chosen images came back. The batch keeps its N images, in their order.",
-    ),
-    "none": Wrong(
-        lambda x, which: x.clone(),
-        "nothing was mirrored.",
-    ),
-    "in place": Wrong(_mirror_in_place, "it changed its input in place"),
-}
-MIRROR_RIGHT = {
-    "loop": _mirror_loop,
-    "on a copy": _mirror_copy,
-    "a blend": lambda x, which: x + which.to(x.dtype)[:, None, None, None] * (x.flip(3) - x),
-    "gather": lambda x, which: x.gather(
-        3,
-        torch.where(which[:, None], torch.arange(x.shape[3]).flip(0), torch.arange(x.shape[3]))[
-            :, None, None
-        ].expand_as(x),
-    ),
-}
-
-register(
-    Exercise(
-        name="mirror",
-        lesson=LESSON,
-        number="0.2",
-        title="mirror some images of a batch",
-        difficulty=1,
-        importance=2,
-        minutes=6,
-        points=1,
-        check=Agreement(mirror, _pictures, MIRROR_WRONG, gradients=False),
-        hints=(
-            "x.flip(dim) reverses one dimension. Images are (N, C, H, W); which of the four runs from left to right?",
-            "torch.where(condition, a, b) takes entries from a where the condition holds. It broadcasts.",
-            "Give the condition the shape (N, 1, 1, 1): which.view(-1, 1, 1, 1). Then choose between x.flip(3) and x.",
+    cases=_pictures,
+    gradients=False,
+    answer="""
+        def mirror(x, which):
+            return torch.where(which.view(-1, 1, 1, 1), x.flip(3), x)
+    """,
+    mistakes={
+        "upside down": Edit(
+            "flip(3) -> flip(2)",
+            "the images stand on their head: dim 2 is the height. Left and right are dim 3, the width.",
         ),
-        right=MIRROR_RIGHT,
-    )
+        "half a turn": Edit(
+            "flip(3) -> flip(2, 3)",
+            "height and width were both reversed: that is a turn by 180 degrees, not a mirror image.",
+        ),
+        "all of them": Body("return x.flip(3)", "every image was mirrored, whatever `which` says."),
+        "the others": Edit(
+            "which.view -> (~which).view",
+            "the images that should stay were mirrored, and the chosen ones were not: the two cases are exchanged.",
+        ),
+        "colours": Edit("flip(3) -> flip(1)", "red and blue were exchanged: dim 1 holds the channels."),
+        "samples": Edit(
+            "flip(3) -> flip(0)",
+            "the order of the images was reversed: dim 0 holds the samples. A view must never exchange images.",
+        ),
+        "only the chosen": Body(
+            "return x[which].flip(3)", "only the chosen images came back. The batch keeps its N images, in their order."
+        ),
+        "the others black": Edit(
+            ", x) -> , torch.zeros_like(x))", "the images that are not chosen became 0; they stay as they are."
+        ),
+        "none": Body("return x.clone()", "nothing was mirrored."),
+        "in place": Body("x[which] = x[which].flip(3)\nreturn x", "it changed its input in place"),
+    },
+    right={
+        "loop": """
+            backwards = torch.arange(x.shape[3] - 1, -1, -1)
+            return torch.stack([image[:, :, backwards] if w else image for image, w in zip(x, which)])
+        """,
+        "on a copy": "x = x.clone()\nx[which] = x[which].flip(-1)\nreturn x",
+        "a blend": "return x + which.to(x.dtype)[:, None, None, None] * (x.flip(3) - x)",
+        "gather": """
+            there = torch.arange(x.shape[3])
+            columns = torch.where(which[:, None], there.flip(0), there)
+            return x.gather(3, columns[:, None, None].expand_as(x))
+        """,
+    },
 )
 
 
@@ -327,125 +313,158 @@ def cosine_matrix(x: Tensor, y: Tensor) -> Tensor:
     return F.normalize(x, dim=1) @ F.normalize(y, dim=1).T
 
 
-def _over_lengths(x: Tensor, y: Tensor, power: float = 1) -> Tensor:
-    return x @ y.T / torch.outer(x.norm(dim=1), y.norm(dim=1)) ** power
-
-
-def _cosine_loop(x: Tensor, y: Tensor, entry: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    return torch.stack([torch.stack([entry(row, other) for other in y]) for row in x])
-
-
-def _cosine(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).sum() / (a.square().sum().sqrt() * b.square().sum().sqrt())
-
-
-def _short_loop(x: Tensor, y: Tensor) -> Tensor:
-    d = x.shape[1]
-    out = x.new_zeros(len(x), len(y))
-    for i in range(len(x)):
-        for j in range(len(y)):
-            out[i, j] = sum(x[i, k] * y[j, k] for k in range(d - 1)) / (x[i].norm() * y[j].norm())
-    return out
-
-
-COSINE_WRONG = {
-    "inner products": Wrong(
-        lambda x, y: x @ y.T,
-        "these are plain inner products: each row must be divided by its length.",
-    ),
-    "normalised over the batch": Wrong(
-        lambda x, y: F.normalize(x, dim=0) @ F.normalize(y, dim=0).T,
+COSINE_RIGHT = {
+    "unit rows": "return F.normalize(x, dim=1) @ F.normalize(y, dim=1).T",
+    "over lengths": "return x @ y.T / torch.outer(x.norm(dim=1), y.norm(dim=1))",
+    "loop": """
+        def cosine(a, b):
+            return (a * b).sum() / (a.square().sum().sqrt() * b.square().sum().sqrt())
+        return torch.stack([torch.stack([cosine(row, other) for other in y]) for row in x])
+    """,
+    "einsum": "return torch.einsum('md,nd->mn', x / x.norm(dim=1)[:, None], y / y.norm(dim=1)[:, None])",
+    "torch's own": "return F.cosine_similarity(x[:, None], y[None], dim=2)",
+}
+COSINE_MISTAKES: dict[str, Mistaken] = {
+    "inner products": Body("return x @ y.T", "these are plain inner products: each row must be divided by its length."),
+    "normalised over the batch": Edit(
+        "dim=1 -> dim=0",
         "the columns were scaled to length 1 (dim=0). It is each row, over its features, dim=1.",
+        of="unit rows",
     ),
-    "only x": Wrong(
-        lambda x, y: F.normalize(x, dim=1) @ y.T,
+    "only x": Edit(
+        "F.normalize(y, dim=1) -> y",
         "only the rows of x were divided by their length; those of y must be too.",
+        of="unit rows",
     ),
-    "only y": Wrong(
-        lambda x, y: x @ F.normalize(y, dim=1).T,
+    "only y": Edit(
+        "F.normalize(x, dim=1) -> x",
         "only the rows of y were divided by their length; those of x must be too.",
+        of="unit rows",
     ),
-    "squared lengths": Wrong(
-        lambda x, y: _over_lengths(x, y, 2),
+    "squared lengths": Edit(
+        "norm(dim=1) -> square().sum(dim=1)",
         "it was divided by the squared lengths. A length is the root of the sum of squares.",
+        of="over lengths",
     ),
-    "one length for all": Wrong(
-        lambda x, y: x @ y.T / (x.norm() * y.norm()),
+    "sums of absolute values": Edit(
+        "norm(dim=1) -> abs().sum(dim=1)",
+        "it was divided by sums of absolute values. A length is the root of the sum of squares.",
+        of="over lengths",
+    ),
+    "one length for all": Edit(
+        "torch.outer(x.norm(dim=1), y.norm(dim=1)) -> (x.norm() * y.norm())",
         "one norm was taken of the whole matrix; every row has a length of its own (dim=1).",
+        of="over lengths",
     ),
-    "transposed": Wrong(
-        lambda x, y: cosine_matrix(y, x),
+    "transposed": Body(
+        "return F.normalize(y, dim=1) @ F.normalize(x, dim=1).T",
         "your matrix is the transpose: row i belongs to row i of x, column j to row j of y.",
     ),
-    "centred": Wrong(
-        lambda x, y: cosine_matrix(x - x.mean(dim=1, keepdim=True), y - y.mean(dim=1, keepdim=True)),
+    "centred": Edit(
+        "x, -> x - x.mean(dim=1, keepdim=True),\ny, -> y - y.mean(dim=1, keepdim=True),",
         "the mean of each row was subtracted first: that is a correlation. A cosine leaves the rows where they are.",
+        of="unit rows",
     ),
-    "distances": Wrong(
-        lambda x, y: 2 - 2 * cosine_matrix(x, y),
+    "centred over the batch": Edit(
+        "x, -> x - x.mean(dim=0),\ny, -> y - y.mean(dim=0),",
+        "the mean over the batch was subtracted first. A cosine leaves the rows where they are.",
+        of="unit rows",
+    ),
+    "squared distances": Edit(
+        "return -> return 2 - 2 *",
         "those are squared distances of unit vectors, 2 - 2 cos: 0 for the same direction. A similarity gives 1 there.",
+        of="unit rows",
     ),
-    "absolute values": Wrong(
-        lambda x, y: cosine_matrix(x, y).abs(),
+    "cosine distances": Edit(
+        "return -> return 1 -",
+        "that is 1 - cos, a distance: 0 for the same direction. A similarity gives 1 there.",
+        of="unit rows",
+    ),
+    "distances": Body("return torch.cdist(x, y)", "those are distances of the rows; asked are the cosines of angles."),
+    "absolute values": Body(
+        "return (F.normalize(x, dim=1) @ F.normalize(y, dim=1).T).abs()",
         "the sign is gone: opposite directions have cosine -1.",
     ),
-    "detached lengths": Wrong(
-        lambda x, y: x @ y.T / torch.outer(x.detach().norm(dim=1), y.detach().norm(dim=1)),
+    "detached lengths": Edit(
+        "x.norm -> x.detach().norm\ny.norm -> y.detach().norm",
         "the gradient must flow through the lengths too: leave out detach() and no_grad().",
+        of="over lengths",
     ),
-}
-COSINE_RIGHT = {
-    "loop": lambda x, y: _cosine_loop(x, y, _cosine),
-    "divided afterwards": _over_lengths,
-    "einsum": lambda x, y: torch.einsum("md,nd->mn", x / x.norm(dim=1)[:, None], y / y.norm(dim=1)[:, None]),
-    "torch's own": lambda x, y: F.cosine_similarity(x[:, None], y[None], dim=2),
-}
-COSINE_LOOP_WRONG = {
-    **COSINE_WRONG,
-    "a dimension left out": Wrong(_short_loop, "the last dimension is left out: the sum runs over all D."),
-    "numbers instead of tensors": Wrong(
-        lambda x, y: x.new_tensor([[float(_cosine(a, b).detach()) for b in y] for a in x]), "none reaches argument 1"
-    ),
-    "float32": Wrong(lambda x, y: cosine_matrix(x, y).float(), "Results keep the type of the input"),
+    "y detached": Edit("y, -> y.detach(),", "no gradient reaches y: leave out detach() and no_grad().", of="unit rows"),
 }
 
-register(
-    Exercise(
-        name="cosine_matrix_loop",
-        lesson=LESSON,
-        number="0.3",
-        title="all cosine similarities, as loops",
-        difficulty=2,
-        importance=3,
-        minutes=8,
-        points=2,
-        check=Agreement(cosine_matrix, _banks, COSINE_LOOP_WRONG),
-        hints=(
-            "Two loops: i over the rows of x, j over the rows of y. Inside: one inner product and two lengths.",
-            "The length of a row is the root of its sum of squares: x[i].square().sum().sqrt().",
-            "Start from s = x.new_zeros(M, N); s[i, j] is (x[i] * y[j]).sum() over the product of the two lengths.",
+declare(
+    __name__,
+    cosine_matrix,
+    number="0.3",
+    title="all cosine similarities, as loops",
+    difficulty=2,
+    importance=3,
+    minutes=8,
+    points=2,
+    hints=(
+        "Two loops: i over the rows of x, j over the rows of y. Inside: one inner product and two lengths.",
+        "The length of a row is the root of its sum of squares: x[i].square().sum().sqrt().",
+        "Start from s = x.new_zeros(M, N); s[i, j] is (x[i] * y[j]).sum() over the product of the two lengths.",
+    ),
+    cases=_banks,
+    answer="""
+        def cosine_matrix_loop(x, y):
+            similarity = x.new_zeros(len(x), len(y))
+            for i in range(len(x)):
+                for j in range(len(y)):
+                    lengths = x[i].square().sum().sqrt() * y[j].square().sum().sqrt()
+                    similarity[i, j] = (x[i] * y[j]).sum() / lengths
+            return similarity
+    """,
+    mistakes={
+        **COSINE_MISTAKES,
+        "a dimension left out": Edit(
+            "y[j]).sum() -> y[j])[:-1].sum()", "the last dimension is left out: the sum runs over all D."
         ),
-        right=COSINE_RIGHT,
-    )
+        "last row of y left out": Edit(
+            "range(len(y)) -> range(len(y) - 1)", "the last column is left out: j runs over all N rows of y."
+        ),
+        "last row of x left out": Edit(
+            "range(len(x)) -> range(len(x) - 1)", "the last row is left out: i runs over all M rows of x."
+        ),
+        "lengths added": Edit("sqrt() * y -> sqrt() + y", "the two lengths were added; divide by their product."),
+        "one length twice": Edit(
+            "y[j].square() -> x[i].square()",
+            "it was divided twice by the length of the row of x; the second length is that of the row of y.",
+        ),
+        "times the lengths": Edit("/ lengths -> * lengths", "it was multiplied by the lengths; divide by them."),
+        "numbers instead of tensors": Edit(
+            ".sum() / lengths -> .sum().item() / lengths.item()",
+            "the values are right, but no gradient reaches x or y: .item() and float() turn a tensor into a number.",
+        ),
+        "float32": Edit(
+            "x.new_zeros -> torch.zeros", "Results keep the type of the input: make new tensors with z.new_zeros(...)."
+        ),
+    },
+    right=COSINE_RIGHT,
 )
-register(
-    Exercise(
-        name="cosine_matrix",
-        lesson=LESSON,
-        number="0.4",
-        title="all cosine similarities, as one matrix product",
-        difficulty=2,
-        importance=5,
-        minutes=6,
-        points=1,
-        check=Agreement(cosine_matrix, _banks, COSINE_WRONG),
-        hints=(
-            "A cosine is the inner product of two vectors of length 1. So scale all rows first.",
-            "F.normalize(x, dim=1) divides each row by its length.",
-            "All inner products of the rows of a (M, D) with those of b (N, D) are a @ b.T, which is (M, N).",
-        ),
-        right=COSINE_RIGHT,
-    )
+declare(
+    __name__,
+    cosine_matrix,
+    number="0.4",
+    title="all cosine similarities, as one matrix product",
+    difficulty=2,
+    importance=5,
+    minutes=6,
+    points=1,
+    hints=(
+        "A cosine is the inner product of two vectors of length 1. So scale all rows first.",
+        "F.normalize(x, dim=1) divides each row by its length.",
+        "All inner products of the rows of a (M, D) with those of b (N, D) are a @ b.T, which is (M, N).",
+    ),
+    cases=_banks,
+    answer="""
+        def cosine_matrix(x, y):
+            return F.normalize(x, dim=1) @ F.normalize(y, dim=1).T
+    """,
+    mistakes=COSINE_MISTAKES,
+    right=COSINE_RIGHT,
 )
 
 
@@ -472,383 +491,328 @@ def knn_votes(
     return votes.scatter_add(1, labels[neighbour], (nearest / temperature).exp())
 
 
-def _vote(
-    similarity: Tensor, labels: Tensor, num_classes: int, k: int, weight: Callable[[Tensor], Tensor], far: bool = False
-) -> Tensor:
-    """Some vote: how a similarity becomes a weight, and whether the farthest vote instead of the nearest."""
-    nearest, neighbour = similarity.topk(k, dim=1, largest=not far)
-    votes = similarity.new_zeros(len(similarity), num_classes)
-    return votes.scatter_add(1, labels[neighbour], weight(nearest))
-
-
-def _last_of_a_class(
-    similarity: Tensor, labels: Tensor, num_classes: int = 10, k: int = 20, temperature: float = 0.1
-) -> Tensor:
-    votes = similarity.new_zeros(len(similarity), num_classes)
-    for i, row in enumerate(similarity):
-        for j in row.topk(k).indices:
-            votes[i, labels[j]] = (row[j] / temperature).exp()
-    return votes
-
-
-def _votes_loop(
-    similarity: Tensor, labels: Tensor, num_classes: int = 10, k: int = 20, temperature: float = 0.1
-) -> Tensor:
-    votes = similarity.new_zeros(len(similarity), num_classes)
-    for i, row in enumerate(similarity):
-        for j in row.argsort(descending=True)[:k]:
-            votes[i, labels[j]] += math.exp(float(row[j]) / temperature)
-    return votes
-
-
-def _votes_by_product(
-    similarity: Tensor, labels: Tensor, num_classes: int = 10, k: int = 20, temperature: float = 0.1
-) -> Tensor:
-    """Weights of all N, zero beyond the k nearest, times the one-hot labels."""
-    threshold = similarity.sort(dim=1, descending=True).values[:, k - 1 : k]
-    weights = torch.where(similarity >= threshold, torch.exp(similarity / temperature), 0.0)
-    return weights @ F.one_hot(labels, num_classes).to(similarity.dtype)
-
-
-VOTES_WRONG = {
-    "one vote each": Wrong(
-        lambda s, y, num_classes=10, k=20, temperature=0.1: _vote(s, y, num_classes, k, torch.ones_like),
-        "every neighbour has one vote here. Its weight must grow with its similarity, exp(similarity / temperature).",
+declare(
+    __name__,
+    knn_votes,
+    number="0.5",
+    title="the vote of the nearest neighbours",
+    difficulty=3,
+    importance=4,
+    minutes=12,
+    points=2,
+    hints=(
+        "similarity.topk(k, dim=1) returns the k largest values of each row and their places; both are (M, k).",
+        "The places are rows of the bank, so labels[places] are the classes of the neighbours, (M, k).",
+        "Start from votes = similarity.new_zeros(M, num_classes); votes.scatter_add(1, classes, weights) adds each "
+        "weight to the column of its class.",
     ),
-    "similarity as weight": Wrong(
-        lambda s, y, num_classes=10, k=20, temperature=0.1: _vote(s, y, num_classes, k, lambda v: v),
-        "the weights are the similarities themselves, and may be negative; take exp(similarity / temperature).",
-    ),
-    "no exponential": Wrong(
-        lambda s, y, num_classes=10, k=20, temperature=0.1: _vote(s, y, num_classes, k, lambda v: v / temperature),
-        "the exponential is missing: similarity / temperature stands in its exponent.",
-    ),
-    "no temperature": Wrong(
-        lambda s, y, num_classes=10, k=20, temperature=0.1: _vote(s, y, num_classes, k, torch.exp),
-        "the temperature is missing: exp(similarity) hardly tells near neighbours from far ones.",
-    ),
-    "times the temperature": Wrong(
-        lambda s, y, num_classes=10, k=20, temperature=0.1: _vote(
-            s, y, num_classes, k, lambda v: (v * temperature).exp()
+    cases=_votes,
+    gradients=False,
+    answer="""
+        def knn_votes(similarity, labels, num_classes=10, k=20, temperature=0.1):
+            nearest, places = similarity.topk(k, dim=1)
+            votes = similarity.new_zeros(len(similarity), num_classes)
+            return votes.scatter_add(1, labels[places], (nearest / temperature).exp())
+    """,
+    mistakes={
+        "one vote each": Edit(
+            "(nearest / temperature).exp() -> torch.ones_like(nearest)",
+            "every neighbour has one vote. Its weight must grow with its similarity, exp(similarity / temperature).",
         ),
-        "the similarity was multiplied by the temperature; divide by it.",
-    ),
-    "temperature fixed": Wrong(
-        lambda s, y, num_classes=10, k=20, temperature=0.1: knn_votes(s, y, num_classes, k),
-        "the argument temperature is ignored: the number 0.1 is only its default.",
-    ),
-    "all vote": Wrong(
-        lambda s, y, num_classes=10, k=20, temperature=0.1: knn_votes(s, y, num_classes, s.shape[1], temperature),
-        "the whole bank votes: only the k most similar rows may.",
-    ),
-    "one too few": Wrong(
-        lambda s, y, num_classes=10, k=20, temperature=0.1: knn_votes(s, y, num_classes, max(1, k - 1), temperature),
-        "the last of the k neighbours has no vote: one too few is counted.",
-    ),
-    "nearest skipped": Wrong(
-        lambda s, y, num_classes=10, k=20, temperature=0.1: (
-            knn_votes(s, y, num_classes, k, temperature) - knn_votes(s, y, num_classes, 1, temperature)
+        "similarity as weight": Edit(
+            "(nearest / temperature).exp() -> nearest",
+            "the weights are the similarities themselves, and may be negative; take exp(similarity / temperature).",
         ),
-        "the nearest neighbour was skipped. That is right where the bank holds the queries themselves; here it does "
-        "not.",
-    ),
-    "farthest": Wrong(
-        lambda s, y, num_classes=10, k=20, temperature=0.1: _vote(
-            s, y, num_classes, k, lambda v: (v / temperature).exp(), far=True
+        "no exponential": Edit(
+            ".exp() ->", "the exponential is missing: similarity / temperature stands in its exponent."
         ),
-        "the k least similar rows vote: sort with the largest first.",
-    ),
-    "last of a class": Wrong(
-        _last_of_a_class,
-        "a later neighbour overwrites an earlier one of the same class: add the weights up (+=, scatter_add).",
-    ),
-    "shares": Wrong(
-        lambda s, y, num_classes=10, k=20, temperature=0.1: (
-            knn_votes(s, y, num_classes, k, temperature)
-            / knn_votes(s, y, num_classes, k, temperature).sum(dim=1, keepdim=True)
+        "no temperature": Edit(
+            "/ temperature ->",
+            "the temperature is missing: exp(similarity) hardly tells near neighbours from far ones.",
         ),
-        "the votes were divided by their sum (a softmax over the neighbours). The winner is the same, but here the "
-        "plain sums of weights are asked for.",
-    ),
-    "the winner only": Wrong(
-        lambda s, y, num_classes=10, k=20, temperature=0.1: (
-            knn_votes(s, y, num_classes, k, temperature).argmax(dim=1).to(s.dtype)
+        "times the temperature": Edit(
+            "/ temperature -> * temperature", "the similarity was multiplied by the temperature; divide by it."
         ),
-        "that is the winning class, (M,); return the votes of all classes, (M, num_classes).",
-    ),
-    "transposed": Wrong(
-        lambda s, y, num_classes=10, k=20, temperature=0.1: knn_votes(s, y, num_classes, k, temperature).T,
-        "rows and columns are exchanged: a row for each query, a column for each class.",
-    ),
-}
-VOTES_RIGHT = {
-    "loop": _votes_loop,
-    "one-hot product": _votes_by_product,
-    "einsum": lambda s, y, num_classes=10, k=20, temperature=0.1: torch.einsum(
-        "mk,mkc->mc",
-        (s.topk(k).values / temperature).exp(),
-        F.one_hot(y[s.topk(k).indices], num_classes).to(s.dtype),
-    ),
-}
-
-register(
-    Exercise(
-        name="knn_votes",
-        lesson=LESSON,
-        number="0.5",
-        title="the vote of the nearest neighbours",
-        difficulty=3,
-        importance=4,
-        minutes=12,
-        points=2,
-        check=Agreement(knn_votes, _votes, VOTES_WRONG, gradients=False),
-        hints=(
-            "similarity.topk(k, dim=1) returns the k largest values of each row and their places; both are (M, k).",
-            "The places are rows of the bank, so labels[places] are the classes of the neighbours, (M, k).",
-            "Start from votes = similarity.new_zeros(M, num_classes); votes.scatter_add(1, classes, weights) adds each "
-            "weight to the column of its class.",
+        "temperature fixed": Edit(
+            "temperature -> 0.1", "the argument temperature is ignored: the number 0.1 is only its default."
         ),
-        right=VOTES_RIGHT,
-    )
+        "sign": Edit("(nearest -> (-nearest", "the exponent has a minus: then the nearest neighbour weighs least."),
+        "all vote": Edit(
+            "topk(k, -> topk(similarity.shape[1],", "the whole bank votes: only the k most similar rows may."
+        ),
+        "k fixed": Edit(
+            "topk(k, -> topk(min(20, similarity.shape[1]),", "the argument k is ignored: 20 is only its default."
+        ),
+        "one too few": Edit(
+            "topk(k, -> topk(max(1, k - 1),", "the last of the k neighbours has no vote: one too few is counted."
+        ),
+        "one too many": Edit(
+            "topk(k, -> topk(min(k + 1, similarity.shape[1]),", "k + 1 neighbours vote: one too many is counted."
+        ),
+        "nearest skipped": Edit(
+            "exp() -> exp() * (torch.arange(k) > 0)",
+            "the nearest neighbour was skipped. That is right where the bank holds the queries themselves; here it "
+            "does not.",
+        ),
+        "farthest": Edit(
+            "dim=1) -> dim=1, largest=False)", "the k least similar rows vote: sort with the largest first."
+        ),
+        "last of a class": Edit(
+            "+= -> =",
+            "a later neighbour overwrites an earlier one of the same class: add the weights up (+=, scatter_add).",
+            of="loop",
+        ),
+        "shares": Edit(
+            "exp() -> softmax(dim=1)",
+            "the votes were divided by their sum (a softmax over the neighbours). The winner is the same, but here the "
+            "plain sums of weights are asked for.",
+        ),
+        "softmax over the bank": Edit(
+            "similarity -> (similarity / temperature).softmax(dim=1)\n(nearest / temperature).exp() -> nearest",
+            "the weights were divided by their sum over the bank (a softmax). Here the plain weights are asked for.",
+        ),
+        "divided by k": Edit(
+            ".exp()) -> .exp()) / k", "the votes were divided by k; the plain sums of weights are asked for."
+        ),
+        "the winner only": Edit(
+            ".exp()) -> .exp()).argmax(dim=1).to(votes.dtype)",
+            "that is the winning class, (M,); return the votes of all classes, (M, num_classes).",
+        ),
+        "transposed": Edit(
+            ".exp()) -> .exp()).T", "rows and columns are exchanged: a row for each query, a column for each class."
+        ),
+    },
+    right={
+        "loop": """
+            votes = similarity.new_zeros(len(similarity), num_classes)
+            for i, row in enumerate(similarity):
+                for j in row.argsort(descending=True)[:k]:
+                    votes[i, labels[j]] += math.exp(float(row[j]) / temperature)
+            return votes
+        """,
+        # Weights of all N, zero beyond the k nearest, times the one-hot labels.
+        "one-hot product": """
+            threshold = similarity.sort(dim=1, descending=True).values[:, k - 1 : k]
+            weights = torch.where(similarity >= threshold, torch.exp(similarity / temperature), 0.0)
+            return weights @ F.one_hot(labels, num_classes).to(similarity.dtype)
+        """,
+        "einsum": """
+            nearest, places = similarity.topk(k)
+            classes = F.one_hot(labels[places], num_classes).to(similarity.dtype)
+            return torch.einsum("mk,mkc->mc", (nearest / temperature).exp(), classes)
+        """,
+    },
 )
 
 
 # --- 0.6 normalized_std -----------------------------------------------------------------------------------------
 
-
-def _unit(z: Tensor) -> Tensor:
-    return F.normalize(z, dim=1)
-
-
-def _std(u: Tensor) -> Tensor:
-    return u.std(dim=0, correction=0)
-
-
-def _std_loop(z: Tensor) -> Tensor:
-    n, d = z.shape
-    u = torch.stack([row / row.square().sum().sqrt() for row in z])
-    total = z.new_zeros(())
-    for j in range(d):
-        mean = sum(u[i, j] for i in range(n)) / n
-        total = total + torch.sqrt(torch.stack([(u[i, j] - mean) ** 2 for i in range(n)]).sum() / n)
-    return total * d**0.5 / d
-
-
-STD_WRONG = {
-    "rows not normalised": Wrong(
-        lambda z: math.sqrt(z.shape[1]) * _std(z).mean(),
-        "the rows were not divided by their lengths: then the result grows with the scale of the embeddings.",
+declare(
+    __name__,
+    diagnose.normalized_std,
+    number="0.6",
+    title="do all embeddings coincide? the normalised standard deviation",
+    difficulty=2,
+    importance=4,
+    minutes=8,
+    points=1,
+    hints=(
+        "First the rows: divide each by its length, u = F.normalize(z, dim=1). Then the columns: their std.",
+        "u.std(dim=0, correction=0) divides by N. Without correction=0 torch divides by N - 1.",
+        "The mean of these D numbers, multiplied by math.sqrt(D).",
     ),
-    "columns normalised": Wrong(
-        lambda z: math.sqrt(z.shape[1]) * _std(F.normalize(z, dim=0)).mean(),
-        "the columns were scaled to length 1 instead of the rows: dim=1 runs over the features of a sample.",
-    ),
-    "over features": Wrong(
-        lambda z: math.sqrt(z.shape[1]) * _unit(z).std(dim=1, correction=0).mean(),
-        "std over features instead of over the batch: it runs over dim=0, the N samples.",
-    ),
-    "unbiased": Wrong(
-        lambda z: math.sqrt(z.shape[1]) * _unit(z).std(dim=0).mean(),
-        "the variance was divided by N - 1, which is torch's default. Divide by N (correction=0): only then 1 is the "
-        "largest value.",
-    ),
-    "no factor": Wrong(
-        lambda z: _std(_unit(z)).mean(),
-        "the factor sqrt(D) is missing: coordinates of unit vectors are of the size 1 / sqrt(D).",
-    ),
-    "factor D": Wrong(
-        lambda z: _std(_unit(z)).sum(),
-        "the sum over the dimensions was taken, a factor D; the mean and the factor sqrt(D) are asked for.",
-    ),
-    "divided by the root": Wrong(
-        lambda z: _std(_unit(z)).mean() / math.sqrt(z.shape[1]),
-        "divided by sqrt(D) where it is multiplied.",
-    ),
-    "variance": Wrong(
-        lambda z: math.sqrt(z.shape[1]) * _unit(z).var(dim=0, correction=0).mean(),
-        "the variance was used; its root is the standard deviation.",
-    ),
-    "root of the mean variance": Wrong(
-        lambda z: _unit(z).var(dim=0, correction=0).sum().sqrt(),
-        "the root was taken last, of the mean variance. It is the mean of the roots that is asked for; the two agree "
-        "only when all dimensions spread alike.",
-    ),
-    "one std for all": Wrong(
-        lambda z: math.sqrt(z.shape[1]) * _unit(z).std(correction=0),
-        "one std was taken of all N x D entries at once. Each dimension has its own mean and its own std.",
-    ),
-    "no centring": Wrong(
-        lambda z: math.sqrt(z.shape[1]) * _unit(z).square().mean(dim=0).sqrt().mean(),
-        "the mean over the batch was not subtracted: that is the root mean square, which never notices a collapse.",
-    ),
-    "one value per dimension": Wrong(
-        lambda z: math.sqrt(z.shape[1]) * _std(_unit(z)),
-        "one value for each dimension is left, (D,); take their mean.",
-    ),
-}
-STD_RIGHT = {
-    "loop": _std_loop,
-    "mean of squares": lambda z: (
-        math.sqrt(z.shape[1]) * (_unit(z).square().mean(0) - _unit(z).mean(0).square()).clamp(min=0).sqrt().mean()
-    ),
-    "sum over the root": lambda z: (
-        (z / z.norm(dim=1)[:, None]).var(dim=0, unbiased=False).sqrt().sum() / z.shape[1] ** 0.5
-    ),
-}
-
-
-def _several_dimensions() -> list[Case]:
-    """Batches with more than one dimension: of one there is nothing but the sign left of a unit vector."""
-    return [case for case in _batches() if case.args[0].shape[1] > 1]
-
-
-register(
-    Exercise(
-        name="normalized_std",
-        lesson=LESSON,
-        number="0.6",
-        title="do all embeddings coincide? the normalised standard deviation",
-        difficulty=2,
-        importance=4,
-        minutes=8,
-        points=1,
-        check=Agreement(diagnose.normalized_std, _several_dimensions, STD_WRONG, gradients=False),
-        hints=(
-            "First the rows: divide each by its length, u = F.normalize(z, dim=1). Then the columns: their std.",
-            "u.std(dim=0, correction=0) divides by N. Without correction=0 torch divides by N - 1.",
-            "The mean of these D numbers, multiplied by math.sqrt(D).",
+    cases=_several_dimensions,
+    gradients=False,
+    answer="""
+        def normalized_std(z):
+            u = F.normalize(z, dim=1)
+            return z.shape[1] ** 0.5 * u.std(dim=0, correction=0).mean()
+    """,
+    mistakes={
+        "rows not normalised": Edit(
+            "F.normalize(z, dim=1) -> z",
+            "the rows were not divided by their lengths: then the result grows with the scale of the embeddings.",
         ),
-        right=STD_RIGHT,
-    )
+        "columns normalised": Edit(
+            "dim=1 -> dim=0",
+            "the columns were scaled to length 1 instead of the rows: dim=1 runs over the features of a sample.",
+        ),
+        "centred first": Edit(
+            "F.normalize(z -> F.normalize(z - z.mean(dim=0)",
+            "the batch was centred before the rows were scaled to length 1: take the embeddings as they are.",
+        ),
+        "over features": Edit(
+            "dim=0 -> dim=1", "std over features instead of over the batch: it runs over dim=0, the N samples."
+        ),
+        "unbiased": Edit(
+            ", correction=0 ->",
+            "the variance was divided by N - 1, which is torch's default. Divide by N (correction=0): only then 1 is "
+            "the largest value.",
+        ),
+        "no factor": Edit(
+            "z.shape[1] ** 0.5 * ->",
+            "the factor sqrt(D) is missing: coordinates of unit vectors are of the size 1 / sqrt(D).",
+        ),
+        "factor D": Edit(
+            "** 0.5 ->",
+            "the sum over the dimensions was taken, a factor D; the mean and the factor sqrt(D) are asked for.",
+        ),
+        "sum and factor": Edit(
+            "mean() -> sum()", "the D standard deviations were summed; take their mean, and then the factor sqrt(D)."
+        ),
+        "divided by the root": Edit("** 0.5 -> ** -0.5", "divided by sqrt(D) where it is multiplied."),
+        "factor of N": Edit("shape[1] -> shape[0]", "the factor is sqrt(N), of the samples; it is sqrt(D)."),
+        "variance": Edit("u.std -> u.var", "the variance was used; its root is the standard deviation."),
+        "root of the mean variance": Edit(
+            "u.std(dim=0, correction=0).mean() -> u.var(dim=0, correction=0).mean().sqrt()",
+            "the root was taken last, of the mean variance. It is the mean of the roots that is asked for; the two "
+            "agree only when all dimensions spread alike.",
+        ),
+        "one std for all": Edit(
+            "dim=0, ->",
+            "one std was taken of all N x D entries at once. Each dimension has its own mean and its own std.",
+        ),
+        "no centring": Edit(
+            "u.std(dim=0, correction=0) -> u.square().mean(dim=0).sqrt()",
+            "the mean over the batch was not subtracted: that is the root mean square, which never notices a collapse.",
+        ),
+        "one value per dimension": Edit(".mean() ->", "one value for each dimension is left, (D,); take their mean."),
+    },
+    right={
+        "loop": """
+            n, d = z.shape
+            u = torch.stack([row / row.square().sum().sqrt() for row in z])
+            total = 0
+            for j in range(d):
+                mean = sum(u[i, j] for i in range(n)) / n
+                total = total + (sum((u[i, j] - mean) ** 2 for i in range(n)) / n) ** 0.5
+            return total * d**0.5 / d
+        """,
+        "mean of squares": """
+            u = F.normalize(z, dim=1)
+            variance = u.square().mean(dim=0) - u.mean(dim=0).square()
+            return math.sqrt(z.shape[1]) * variance.clamp(min=0).sqrt().mean()
+        """,
+        "sum over the root": """
+            u = z / z.norm(dim=1)[:, None]
+            return u.var(dim=0, unbiased=False).sqrt().sum() / z.shape[1] ** 0.5
+        """,
+    },
 )
 
 
 # --- 0.7 rankme -------------------------------------------------------------------------------------------------
 
-
-def _shares(z: Tensor, eps: float) -> Tensor:
-    sigma = torch.linalg.svdvals(z)
-    return sigma / sigma.sum() + eps
-
-
-def _perplexity(p: Tensor) -> Tensor:
-    return torch.exp(-(p * p.log()).sum())
-
-
-def _squared_shares(z: Tensor, eps: float) -> Tensor:
-    squares = torch.linalg.svdvals(z).square()
-    return squares / squares.sum() + eps
-
-
-def _rank_from_gram(z: Tensor, eps: float = 1e-7) -> Tensor:
-    """Other algebra: the singular values are the roots of the eigenvalues of the smaller Gram matrix, in float64."""
-    double = z.double()
-    gram = double @ double.T if len(z) <= z.shape[1] else double.T @ double
-    sigma = torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
-    p = sigma / sigma.sum() + eps
-    return _perplexity(p).to(z.dtype)
-
-
-def _rank_loop(z: Tensor, eps: float = 1e-7) -> Tensor:
-    sigma = torch.linalg.svdvals(z)
-    total = sum(sigma)
-    entropy = z.new_zeros(())
-    for value in sigma:
-        share = value / total + eps
-        entropy = entropy - share * torch.log(share)
-    return torch.exp(entropy)
-
-
-RANKME_WRONG = {
-    "squared": Wrong(
-        lambda z, eps=1e-7: _perplexity(_squared_shares(z, eps)),
-        "the singular values were squared (the eigenvalues of Z^T Z). RankMe takes them as they are.",
+declare(
+    __name__,
+    diagnose.rankme,
+    number="0.7",
+    title="along how many directions? RankMe",
+    difficulty=3,
+    importance=4,
+    minutes=10,
+    points=2,
+    hints=(
+        "torch.linalg.svdvals(z) gives the singular values, largest first. Do not centre z and do not square them.",
+        "Shares: divide by the sum, then add eps to each. They play the part of probabilities.",
+        "The entropy is minus the sum of p * log(p). The result is its exponential.",
     ),
-    "centred": Wrong(
-        lambda z, eps=1e-7: _perplexity(_shares(z - z.mean(dim=0), eps)),
-        "the mean over the batch was subtracted. RankMe does not centre, so that a constant output has rank 1.",
-    ),
-    "rows normalised": Wrong(
-        lambda z, eps=1e-7: _perplexity(_shares(_unit(z), eps)),
-        "the rows were scaled to length 1 first; RankMe takes the embeddings as they are.",
-    ),
-    "entropy": Wrong(
-        lambda z, eps=1e-7: _perplexity(_shares(z, eps)).log(),
-        "that is the entropy. Its exponential is the number of directions.",
-    ),
-    "two to the nats": Wrong(
-        lambda z, eps=1e-7: 2 ** _perplexity(_shares(z, eps)).log(),
-        "2 ** entropy goes with log2; with the natural logarithm it is exp(entropy).",
-    ),
-    "exponential of bits": Wrong(
-        lambda z, eps=1e-7: torch.exp(_perplexity(_shares(z, eps)).log2()),
-        "exp(entropy) goes with the natural logarithm; the entropy was taken in bits, with log2.",
-    ),
-    "wrong sign": Wrong(
-        lambda z, eps=1e-7: 1 / _perplexity(_shares(z, eps)),
-        "the minus sign of the entropy is missing: the result is below 1.",
-    ),
-    "over the largest": Wrong(
-        lambda z, eps=1e-7: _perplexity(torch.linalg.svdvals(z) / torch.linalg.svdvals(z).max() + eps),
-        "the singular values were divided by the largest one. Divide by their sum: shares add up to 1.",
-    ),
-    "over the norm": Wrong(
-        lambda z, eps=1e-7: _perplexity(torch.linalg.svdvals(z) / z.norm() + eps),
-        "divided by the root of the sum of squares (the Frobenius norm); shares are divided by the plain sum.",
-    ),
-    "no eps": Wrong(
-        lambda z, eps=1e-7: _perplexity(_shares(z, 1e-300)),
-        "eps is missing: a singular value of exactly 0 gives 0 log 0, which is NaN. Add eps to each share.",
-    ),
-    "eps in the denominator": Wrong(
-        lambda z, eps=1e-7: _perplexity((torch.linalg.svdvals(z) / (torch.linalg.svdvals(z).sum() + eps)) + 1e-300),
-        "eps was added to the sum below the fraction line. It is added to each share, after the division.",
-    ),
-    "eps fixed": Wrong(
-        lambda z, eps=1e-7: _perplexity(_shares(z, 1e-7)),
-        "the argument eps is ignored: the number 1e-7 is only its default.",
-    ),
-    "eps only in the logarithm": Wrong(
-        lambda z, eps=1e-7: torch.exp(-(_shares(z, 0.0) * _shares(z, eps).log()).sum()),
-        "eps stands in the logarithm only. The convention here adds it to the share, which then stands in both places.",
-    ),
-    "made to sum to one again": Wrong(
-        lambda z, eps=1e-7: _perplexity(_shares(z, eps) / _shares(z, eps).sum()),
-        "after adding eps the shares were divided by their sum once more; the convention leaves them as they are.",
-    ),
-    "participation ratio": Wrong(
-        lambda z, eps=1e-7: 1 / _squared_shares(z, 0.0).square().sum(),
-        "that is the participation ratio, another count of directions: it needs no logarithm. RankMe uses the entropy.",
-    ),
-    "count": Wrong(
-        lambda z, eps=1e-7: torch.linalg.matrix_rank(z).to(z.dtype),
-        "that is the plain rank: it counts a direction with almost nothing in it as a whole one.",
-    ),
-}
-RANKME_RIGHT = {
-    "loop": _rank_loop,
-    "from the Gram matrix": _rank_from_gram,
-    "xlogy": lambda z, eps=1e-7: torch.exp(-torch.xlogy(_shares(z, eps), _shares(z, eps)).sum()),
-    "product": lambda z, eps=1e-7: (_shares(z, eps) ** -_shares(z, eps)).prod(),
-    "in bits": lambda z, eps=1e-7: 2 ** -(_shares(z, eps) * _shares(z, eps).log2()).sum(),
-}
-
-register(
-    Exercise(
-        name="rankme",
-        lesson=LESSON,
-        number="0.7",
-        title="along how many directions? RankMe",
-        difficulty=3,
-        importance=4,
-        minutes=10,
-        points=2,
-        check=Agreement(diagnose.rankme, _spectra, RANKME_WRONG, gradients=False),
-        hints=(
-            "torch.linalg.svdvals(z) gives the singular values, largest first. Do not centre z and do not square them.",
-            "Shares: divide by the sum, then add eps to each. They play the part of probabilities.",
-            "The entropy is minus the sum of p * log(p). The result is its exponential.",
+    cases=_spectra,
+    gradients=False,
+    answer="""
+        def rankme(z, eps=1e-7):
+            sigma = torch.linalg.svdvals(z)
+            p = sigma / sigma.sum() + eps
+            return torch.exp(-(p * p.log()).sum())
+    """,
+    mistakes={
+        "squared": Edit(
+            "svdvals(z) -> svdvals(z).square()",
+            "the singular values were squared (the eigenvalues of Z^T Z). RankMe takes them as they are.",
         ),
-        right=RANKME_RIGHT,
-    )
+        "centred": Edit(
+            "svdvals(z) -> svdvals(z - z.mean(dim=0))",
+            "the mean over the batch was subtracted. RankMe does not centre, so that a constant output has rank 1.",
+        ),
+        "rows normalised": Edit(
+            "svdvals(z) -> svdvals(F.normalize(z, dim=1))",
+            "the rows were scaled to length 1 first; RankMe takes the embeddings as they are.",
+        ),
+        "entropy": Edit(
+            "return torch.exp -> return", "that is the entropy. Its exponential is the number of directions."
+        ),
+        "two to the nats": Edit(
+            "torch.exp( -> 2 ** (", "2 ** entropy goes with log2; with the natural logarithm it is exp(entropy)."
+        ),
+        "exponential of bits": Edit(
+            "p.log() -> p.log2()",
+            "exp(entropy) goes with the natural logarithm; the entropy was taken in bits, with log2.",
+        ),
+        "wrong sign": Edit("exp(-( -> exp((", "the minus sign of the entropy is missing: the result is below 1."),
+        "not weighted": Edit(
+            "p * p.log() -> p.log()", "the p in front of the logarithm is missing: the entropy sums p * log(p)."
+        ),
+        "mean": Edit("()).sum() -> ()).mean()", "a mean over the shares; they are weights already, so it is a sum."),
+        "no shares": Edit("/ sigma.sum() ->", "the singular values were not divided by their sum: shares add up to 1."),
+        "softmax": Edit(
+            "sigma / sigma.sum() -> sigma.softmax(dim=0)",
+            "a softmax was taken of the singular values; a share is the value itself over the sum of all.",
+        ),
+        "over the largest": Edit(
+            "sigma.sum() -> sigma.max()",
+            "the singular values were divided by the largest one. Divide by their sum: shares add up to 1.",
+        ),
+        "over the norm": Edit(
+            "sigma.sum() -> sigma.norm()",
+            "divided by the root of the sum of squares (the Frobenius norm); shares are divided by the plain sum.",
+        ),
+        "no eps": Edit(
+            "+ eps ->",
+            "eps is missing: a singular value of exactly 0 gives 0 log 0, which is NaN. Add eps to each share.",
+        ),
+        "eps in the denominator": Edit(
+            "sigma.sum() + eps -> (sigma.sum() + eps)",
+            "eps was added to the sum below the fraction line. It is added to each share, after the division.",
+        ),
+        "eps fixed": Edit("+ eps -> + 1e-7", "the argument eps is ignored: the number 1e-7 is only its default."),
+        "eps only in the logarithm": Edit(
+            "+ eps ->\np.log() -> (p + eps).log()",
+            "eps stands in the logarithm only. The convention here adds it to the share, which then stands in both "
+            "places.",
+        ),
+        "made to sum to one again": Edit(
+            ("+ eps -> + eps\n    p = p / p.sum()",),
+            "after adding eps the shares were divided by their sum once more; the convention leaves them as they are.",
+        ),
+        "participation ratio": Body(
+            "squares = torch.linalg.svdvals(z).square()\nreturn squares.sum() ** 2 / squares.square().sum()",
+            "that is the participation ratio, another count of directions: it needs no logarithm. RankMe uses the "
+            "entropy.",
+        ),
+        "count": Body(
+            "return torch.linalg.matrix_rank(z).to(z.dtype)",
+            "that is the plain rank: it counts a direction with almost nothing in it as a whole one.",
+        ),
+    },
+    right={
+        "loop": """
+            sigma = torch.linalg.svdvals(z)
+            entropy = 0
+            for value in sigma:
+                share = value / sum(sigma) + eps
+                entropy = entropy - share * torch.log(share)
+            return torch.exp(entropy)
+        """,
+        # The singular values are the roots of the eigenvalues of the smaller Gram matrix, in float64.
+        "from the Gram matrix": """
+            double = z.double()
+            gram = double @ double.T if len(z) <= z.shape[1] else double.T @ double
+            sigma = torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
+            p = sigma / sigma.sum() + eps
+            return torch.exp(-(p * p.log()).sum()).to(z.dtype)
+        """,
+        "xlogy": Edit("p * p.log() -> torch.xlogy(p, p)"),
+        "product": Edit("torch.exp(-(p * p.log()).sum()) -> (p**-p).prod()"),
+        "in bits": Edit("torch.exp(-(p * p.log()).sum()) -> 2 ** -(p * p.log2()).sum()"),
+    },
 )
