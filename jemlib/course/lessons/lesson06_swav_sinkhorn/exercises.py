@@ -1,23 +1,17 @@
-"""Lesson 06: the exercises that derive `jemlib.losses.swav`, with their wrong and other right answers."""
+"""Lesson 06: the exercises that derive `jemlib.losses.swav`, with their mistakes and other right answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from jemlib import losses
-from jemlib.course.machinery.agreement import Agreement, Case, Wrong
-from jemlib.course.machinery.exercises import Exercise, register
+from jemlib.course.machinery.agreement import Case
+from jemlib.course.machinery.answers import Body, Edit, Mistaken, declare, within
 from jemlib.course.machinery.inputs import views
-from jemlib.course.machinery.lessons import lesson_of
-
-LESSON = lesson_of(__name__)
-Terms = tuple[Tensor, Tensor, Tensor]
-
 
 # --- References without a function in jemlib.losses -------------------------------------------------------------
 
@@ -140,535 +134,509 @@ def _votes() -> list[Case]:
     ]
 
 
-# --- 6.1 soft_assignments ---------------------------------------------------------------------------------------
-
-
-def _assigned(
-    z_of: Callable[[Tensor], Tensor] = lambda z: F.normalize(z, dim=1),
-    w_of: Callable[[Tensor], Tensor] = lambda w: F.normalize(w, dim=1),
-    end: Callable[[Tensor, float], Tensor] = lambda s, tau: torch.softmax(s / tau, dim=1),
-) -> Callable[..., Tensor]:
-    """Some soft assignment: what is done to the embeddings, to the prototypes, and to the scores."""
-    return lambda z, prototypes, temperature=0.1: end(z_of(z) @ w_of(prototypes).T, temperature)
-
-
-def _plain_exponential(s: Tensor, tau: float) -> Tensor:
-    e = torch.exp(s / tau)
-    return e / e.sum(dim=1, keepdim=True)
-
-
-def _by_distances(z: Tensor, prototypes: Tensor, temperature: float = 0.1) -> Tensor:
-    squared = torch.cdist(F.normalize(z, dim=1), F.normalize(prototypes, dim=1)).square()
-    return torch.softmax(-squared / temperature, dim=1)
-
-
-def _half_distances(z: Tensor, prototypes: Tensor, temperature: float = 0.1) -> Tensor:
-    """Other algebra: |u - c|^2 / 2 = 1 - u.c on the sphere, and the 1 cancels in the softmax."""
-    u, c = F.normalize(z, dim=1), F.normalize(prototypes, dim=1)
-    squared = (u[:, None, :] - c[None, :, :]).square().sum(dim=2)
-    return torch.softmax(-squared / 2 / temperature, dim=1)
-
-
-def _assigned_loop(z: Tensor, prototypes: Tensor, temperature: float = 0.1) -> Tensor:
-    rows = []
-    for row in z:
-        logits = [row @ c / (row.norm() * c.norm()) / temperature for c in prototypes]
-        largest = torch.stack(logits).max()
-        weights = [torch.exp(logit - largest) for logit in logits]
-        rows.append(torch.stack([w / torch.stack(weights).sum() for w in weights]))
-    return torch.stack(rows)
-
-
-def _same(t: Tensor) -> Tensor:
-    return t
-
+# --- Sentences that serve several exercises ---------------------------------------------------------------------
 
 SOFTMAX_AXIS = "the softmax runs over the samples (dim=0); each sample spreads over the prototypes, dim=1."
 TEMPERATURE_IGNORED = "the argument temperature is ignored: 0.1 is only its default."
 TEMPERATURE_TIMES = "multiplied by the temperature; divide by it, so that a small one makes the assignment sharp."
+HARD_CODES = "the codes were rounded to their largest entry; all their entries count."
+EXCHANGED = "the roles are exchanged: the codes are the target, the logarithm belongs to the prediction."
+
+
+# --- 6.1 soft_assignments ---------------------------------------------------------------------------------------
+
 DETACHED = "the gradient must reach both the embeddings and the prototypes: leave out detach() and no_grad()."
+UNIT_Z, UNIT_W = "z / z.norm(dim=1, keepdim=True)", "prototypes / prototypes.norm(dim=1, keepdim=True)"
+RAW_SCORES = "a softmax of plain inner products: rows need unit length, and scores are divided by the temperature."
 
-ASSIGN_WRONG = {
-    "raw embeddings": Wrong(
-        _assigned(z_of=_same), "the embeddings are not of unit length: divide each row by its norm."
+declare(
+    __name__,
+    soft_assignments,
+    number="6.1",
+    title="the softargmax over prototypes",
+    difficulty=1,
+    importance=4,
+    minutes=6,
+    points=1,
+    hints=(
+        "A cosine is an inner product of unit vectors. F.normalize(z, dim=1) gives every row unit length.",
+        "Samples in rows, prototypes in columns: u @ c.T has shape (N, K).",
+        "torch.softmax(u @ c.T / temperature, dim=1), where u and c are the normalised rows.",
     ),
-    "raw prototypes": Wrong(
-        _assigned(w_of=_same), "the prototypes are not of unit length, so a long one attracts every sample."
-    ),
-    "raw both": Wrong(
-        _assigned(_same, _same), "inner products instead of cosines: embeddings and prototypes need unit length, both."
-    ),
-    "raw scores": Wrong(
-        _assigned(_same, _same, lambda s, tau: torch.softmax(s, dim=1)),
-        "a softmax of plain inner products: rows need unit length, and scores are divided by the temperature.",
-    ),
-    "normalised columns": Wrong(
-        _assigned(lambda z: F.normalize(z, dim=0), lambda w: F.normalize(w, dim=0)),
-        "columns were scaled to unit length; rows are the vectors, so normalise over dim=1.",
-    ),
-    "over the samples": Wrong(_assigned(end=lambda s, tau: torch.softmax(s / tau, dim=0)), SOFTMAX_AXIS),
-    "no temperature": Wrong(
-        _assigned(end=lambda s, tau: torch.softmax(s, dim=1)), "the division by the temperature is missing."
-    ),
-    "temperature fixed": Wrong(_assigned(end=lambda s, tau: torch.softmax(s / 0.1, dim=1)), TEMPERATURE_IGNORED),
-    "times temperature": Wrong(_assigned(end=lambda s, tau: torch.softmax(s * tau, dim=1)), TEMPERATURE_TIMES),
-    "logarithm": Wrong(
-        _assigned(end=lambda s, tau: torch.log_softmax(s / tau, dim=1)), "these are logarithms; return probabilities."
-    ),
-    "scores": Wrong(_assigned(end=lambda s, tau: s / tau), "these are the scores: the softargmax is still to come."),
-    "one-hot": Wrong(
-        _assigned(end=lambda s, tau: F.one_hot(s.argmax(dim=1), s.shape[1]).to(s)),
-        "that is the hard argmax; the softargmax gives every prototype a share.",
-    ),
-    "transposed": Wrong(
-        _assigned(end=lambda s, tau: torch.softmax(s / tau, dim=1).T),
-        "your matrix is K x N, the orientation of the paper; here rows are samples, N x K.",
-    ),
-    "squared distances": Wrong(
-        _by_distances, "minus the squared distance is 2 cos - 2: that halves the temperature. Use the cosine."
-    ),
-    "plain exponential": Wrong(
-        _assigned(end=_plain_exponential),
-        "exp overflows at a small temperature: take away the largest logit of a row first, as torch.softmax does.",
-    ),
-    "detached": Wrong(_assigned(w_of=lambda w: F.normalize(w, dim=1).detach()), DETACHED),
-}
-
-register(
-    Exercise(
-        name="soft_assignments",
-        lesson=LESSON,
-        number="6.1",
-        title="the softargmax over prototypes",
-        difficulty=1,
-        importance=4,
-        minutes=6,
-        points=1,
-        check=Agreement(soft_assignments, _embedded, ASSIGN_WRONG),
-        hints=(
-            "A cosine is an inner product of unit vectors. F.normalize(z, dim=1) gives every row unit length.",
-            "Samples in rows, prototypes in columns: u @ c.T has shape (N, K).",
-            "torch.softmax(u @ c.T / temperature, dim=1), where u and c are the normalised rows.",
+    cases=_embedded,
+    answer="""
+        def soft_assignments(z, prototypes, temperature=0.1):
+            unit_z = z / z.norm(dim=1, keepdim=True)
+            unit_w = prototypes / prototypes.norm(dim=1, keepdim=True)
+            return torch.softmax(unit_z @ unit_w.T / temperature, dim=1)
+    """,
+    mistakes={
+        # First, because the hard argmax has no gradient either.
+        "detached": Edit("unit_w.T -> unit_w.T.detach()", DETACHED),
+        "both detached": Edit("unit_w.T / -> unit_w.T.detach() /\nunit_z @ -> unit_z.detach() @", DETACHED),
+        "raw embeddings": Edit(f"{UNIT_Z} -> z", "the embeddings are not of unit length: divide each row by its norm."),
+        "raw prototypes": Edit(
+            f"{UNIT_W} -> prototypes", "the prototypes are not of unit length, so a long one attracts every sample."
         ),
-        right={
-            "loop": _assigned_loop,
-            "einsum": lambda z, prototypes, temperature=0.1: (
-                torch.einsum(
-                    "nd,kd->nk", z / z.norm(dim=1, keepdim=True), prototypes / prototypes.norm(dim=1, keepdim=True)
-                )
-                .div(temperature)
-                .log_softmax(dim=1)
-                .exp()
-            ),
-            "distances": _half_distances,
-            "cosine_similarity": lambda z, prototypes, temperature=0.1: torch.softmax(
-                F.cosine_similarity(z[:, None, :], prototypes[None, :, :], dim=2) / temperature, dim=1
-            ),
-        },
-    )
+        "raw both": Edit(
+            f"{UNIT_Z} -> z\n{UNIT_W} -> prototypes",
+            "inner products instead of cosines: embeddings and prototypes need unit length, both.",
+        ),
+        "raw scores": Edit(f"{UNIT_Z} -> z\n{UNIT_W} -> prototypes\n/ temperature ->", RAW_SCORES),
+        "normalised columns": Edit(
+            "norm(dim=1 -> norm(dim=0",
+            "columns were scaled to unit length; rows are the vectors, so normalise over dim=1.",
+        ),
+        "one length": Edit(
+            "norm(dim=1, keepdim=True) -> norm()",
+            "each matrix was divided by one norm; each row has a length of its own, dim=1.",
+        ),
+        "squared lengths": Edit(
+            "norm(dim=1 -> square().sum(dim=1", "the rows were divided by their squared length; take the root."
+        ),
+        "centred": Edit(
+            "unit_z = -> z = z - z.mean(dim=0); unit_z =",
+            "the embeddings were centred; a cosine takes them as they are.",
+        ),
+        "over the samples": Edit("temperature, dim=1 -> temperature, dim=0", SOFTMAX_AXIS),
+        "over both": Body(
+            "cosines = F.normalize(z, dim=1) @ F.normalize(prototypes, dim=1).T\n"
+            "return torch.softmax(cosines.flatten() / temperature, dim=0).view_as(cosines)",
+            "the softmax runs over all entries; each sample has a distribution of its own, dim=1.",
+        ),
+        "no temperature": Edit("/ temperature ->", "the division by the temperature is missing."),
+        "temperature fixed": Edit("temperature -> 0.1", TEMPERATURE_IGNORED),
+        "times temperature": Edit("/ temperature -> * temperature", TEMPERATURE_TIMES),
+        "temperature outside": Edit(
+            "/ temperature, dim=1) -> , dim=1) / temperature",
+            "the division by the temperature came after the softmax; the scores are divided, inside.",
+        ),
+        "wrong sign": Edit("softmax( -> softmax(-", "the sign is turned: a large cosine must get a large share."),
+        "logarithm": Edit("torch.softmax -> torch.log_softmax", "these are logarithms; return probabilities."),
+        "scores": Edit(
+            "torch.softmax(unit_z @ unit_w.T / temperature, dim=1) -> unit_z @ unit_w.T / temperature",
+            "these are the scores: the softargmax is still to come.",
+        ),
+        "cosines": Edit(
+            "torch.softmax(unit_z @ unit_w.T / temperature, dim=1) -> unit_z @ unit_w.T",
+            "these are the cosines: the temperature and the softargmax are still to come.",
+        ),
+        "no exponential": Edit(
+            "return torch.softmax(unit_z @ unit_w.T / temperature, dim=1) -> "
+            "cosines = unit_z @ unit_w.T; return cosines / cosines.sum(dim=1, keepdim=True)",
+            "the scores were divided by their sum without an exponential; some are negative, so take exp first.",
+        ),
+        "not divided by the sum": Edit(
+            "torch.softmax(unit_z @ unit_w.T / temperature, dim=1) -> torch.exp(unit_z @ unit_w.T / temperature)",
+            "the exponentials were not divided by their sum; the shares of a sample sum to 1.",
+        ),
+        "one-hot": Edit(
+            "torch.softmax( -> F.one_hot((\n/ temperature, dim=1) -> ).argmax(dim=1), len(prototypes)).to(z)",
+            "that is the hard argmax; the softargmax gives every prototype a share.",
+        ),
+        "transposed": Edit(
+            "temperature, dim=1) -> temperature, dim=1).T",
+            "your matrix is K x N, the orientation of the paper; here rows are samples, N x K.",
+        ),
+        "squared distances": Edit(
+            "unit_z @ unit_w.T -> -torch.cdist(unit_z, unit_w).square()",
+            "minus the squared distance is 2 cos - 2: that halves the temperature. Use the cosine.",
+        ),
+        "distances": Edit(
+            "unit_z @ unit_w.T -> -torch.cdist(unit_z, unit_w)", "distances stand in for the scores; use the cosine."
+        ),
+        "plain exponential": Edit(
+            "return torch.softmax(unit_z @ unit_w.T / temperature, dim=1) -> "
+            "e = torch.exp(unit_z @ unit_w.T / temperature); return e / e.sum(dim=1, keepdim=True)",
+            "exp overflows at a small temperature: take away the largest logit of a row first, as torch.softmax does.",
+        ),
+    },
+    right={
+        "loop": """
+            rows = []
+            for row in z:
+                logits = torch.stack([row @ c / (row.norm() * c.norm()) / temperature for c in prototypes])
+                weights = torch.exp(logits - logits.max())
+                rows.append(weights / weights.sum())
+            return torch.stack(rows)
+        """,
+        "einsum": Edit(
+            "torch.softmax(unit_z @ unit_w.T / temperature, dim=1) -> "
+            "torch.einsum('nd,kd->nk', unit_z, unit_w).div(temperature).log_softmax(dim=1).exp()"
+        ),
+        # |u - c|^2 / 2 = 1 - u.c on the sphere, and the 1 cancels in the softmax
+        "distances": Edit("unit_z @ unit_w.T -> -(unit_z[:, None] - unit_w).square().sum(dim=2) / 2"),
+        "cosine_similarity": """
+            return torch.softmax(F.cosine_similarity(z[:, None, :], prototypes[None, :, :], dim=2) / temperature, dim=1)
+        """,
+    },
 )
 
 
 # --- 6.2 and 6.3 sinkhorn ---------------------------------------------------------------------------------------
 
+ROWS_FIRST = "the order is reversed: columns first, rows last. Your rows do not sum to 1 after a few iterations."
+NOT_BALANCED = "only the rows are normalised: that is a softmax, and one prototype may take every sample."
+COLUMNS_ONLY = "only the columns are normalised: the codes of a sample must sum to 1 as well."
+BOTH_AT_ONCE = "row sums and column sums were taken at the same time; the row sums come after the columns."
+MAXIMUM = "divided by the largest entry; divide by the sum, so that the entries become shares."
+LOGARITHMS = "these are logarithms: exp is still to come."
+MASSES = "rows sum to 1/N, as in the paper's masses; a code is a distribution, so multiply by N."
+PAPERS_SHAPE = "the result is K x N; rows are samples here, N x K."
 
-def _balanced(
-    start: Callable[[Tensor, float], Tensor] = lambda s, eps: s / eps,
-    dims: tuple[int, ...] = (0, 1),
-    rounds: Callable[[int], int] = lambda iterations: iterations,
-    end: Callable[[Tensor], Tensor] = torch.exp,
-) -> Callable[..., Tensor]:
-    """Some Sinkhorn in the log domain: its start, what is normalised in which order, how often, and its end."""
-
-    def codes(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tensor:
-        logs = start(scores, epsilon)
-        for _ in range(rounds(iterations)):
-            for dim in dims:
-                logs = logs - logs.logsumexp(dim=dim, keepdim=True)
-        return end(logs)
-
-    return codes
+# What the two exercises share; the order of the steps is written in logarithms for both.
+ROWS, COLUMNS = "logs = logs - logs.logsumexp(dim=1, keepdim=True)", "logs = logs - logs.logsumexp(dim=0)"
+FACTOR = "logs = logs + math.log(len(scores) / scores.shape[1])"
 
 
-def _simultaneous(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tensor:
-    logs = scores / epsilon
-    for _ in range(iterations):
-        logs = logs - logs.logsumexp(dim=0) - logs.logsumexp(dim=1, keepdim=True)
-    return logs.exp()
+def _rounds(*steps: str) -> str:
+    """A body in logarithms that takes these steps in each iteration."""
+    return "\n    ".join(["logs = scores / epsilon\nfor _ in range(iterations):", *steps]) + "\nreturn logs.exp()"
 
 
-def _exponential(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tensor:
-    """Right where exp does not overflow."""
+SINKHORN_MISTAKES: dict[str, Mistaken] = {
+    "rows first": Body(_rounds(ROWS, COLUMNS), ROWS_FIRST),
+    "rows first, with N/K": Body(_rounds(ROWS, COLUMNS, FACTOR), ROWS_FIRST),
+    "rows only": Body(_rounds(ROWS), NOT_BALANCED),
+    "columns only": Body(_rounds(COLUMNS), COLUMNS_ONLY),
+    "columns only, with N/K": Body(_rounds(COLUMNS, FACTOR), COLUMNS_ONLY),
+    "softmax over the samples, not balanced": Body(
+        "return torch.softmax(scores / epsilon, dim=0) * len(scores) / scores.shape[1]", COLUMNS_ONLY
+    ),
+    "N/K for the rows": Body(
+        _rounds(COLUMNS, ROWS, FACTOR), "the rows were given the sum N/K; that is for the columns, a row sums to 1."
+    ),
+    "columns once more": Body(
+        _rounds(COLUMNS, ROWS).replace("return logs.exp()", f"{COLUMNS}\n{FACTOR}\nreturn logs.exp()"),
+        "after the loop the columns were normalised once more; the rows come last, so that they sum to 1.",
+    ),
+    "both at once": Body(_rounds(f"{COLUMNS} - logs.logsumexp(dim=1, keepdim=True)"), BOTH_AT_ONCE),
+    "both at once, with N/K": Body(_rounds(f"{COLUMNS} - logs.logsumexp(dim=1, keepdim=True)", FACTOR), BOTH_AT_ONCE),
+    "maximum": Body(_rounds(COLUMNS, ROWS).replace("logsumexp", "amax"), MAXIMUM),
+    "maximum of a column": Body(_rounds(COLUMNS.replace("logsumexp", "amax"), ROWS), MAXIMUM),
+    "maximum of a row": Body(_rounds(COLUMNS, ROWS.replace("logsumexp", "amax")), MAXIMUM),
+    "no epsilon": Edit("scores / epsilon -> scores", "the division by epsilon is missing."),
+    "times epsilon": Edit("/ epsilon -> * epsilon", "multiplied by epsilon; divide by it: a small epsilon sharpens."),
+    "epsilon fixed": Edit("epsilon -> 0.05", "the argument epsilon is ignored: 0.05 is only its default."),
+    "wrong sign": Edit(
+        "scores / -> -scores /",
+        "the sign is turned: scores are similarities, so a large one gets a large code. Only costs take a minus.",
+    ),
+    "iterations fixed": Edit("(iterations) -> (3)", "the argument iterations is ignored: 3 is only its default."),
+    "no loop": Edit(
+        "(iterations) -> (1)", "columns and rows were balanced once; repeat it, for _ in range(iterations)."
+    ),
+    "one too many": Edit("(iterations) -> (iterations + 1)", "there is one iteration too many."),
+    "one too few": Edit("(iterations) -> (1, iterations)", "there is one iteration too few."),
+    "softmax first": Edit(
+        "scores / epsilon -> torch.log_softmax(scores / epsilon, dim=1)",
+        "a softmax came before the loop; the first step takes the columns of exp(scores / epsilon).",
+    ),
+    "one-hot": Body(
+        "codes = losses.sinkhorn(scores, epsilon, iterations)\n"
+        "return F.one_hot(codes.argmax(dim=1), codes.shape[1]).to(codes)",
+        "the codes were rounded to one-hot vectors; SwAV keeps them soft.",
+    ),
+}
+
+SINKHORN_RIGHT = {
+    "loops over entries": """
+        n, k = scores.shape
+        q = [[torch.exp((scores[i, j] - scores.max()) / epsilon) for j in range(k)] for i in range(n)]
+        for _ in range(iterations):
+            for j in range(k):
+                total = sum(q[i][j] for i in range(n))
+                for i in range(n):
+                    q[i][j] = q[i][j] * n / (k * total)
+            for i in range(n):
+                total = sum(q[i])
+                q[i] = [entry / total for entry in q[i]]
+        return torch.stack([torch.stack(row) for row in q])
+    """,
+    # Q = diag(u) M diag(v), where only the vectors change
+    "scaling vectors": """
+        kernel = torch.exp((scores - scores.max()) / epsilon)
+        u = scores.new_ones(len(scores))
+        for _ in range(iterations):
+            v = len(scores) / scores.shape[1] / (kernel.T @ u)
+            u = 1 / (kernel @ v)
+        return torch.diag(u) @ kernel @ torch.diag(v)
+    """,
+    # masses that sum to 1, prototypes in rows, and the transpose at the end
+    "the paper's orientation": """
+        q = torch.exp((scores.T - scores.max()) / epsilon)
+        q = q / q.sum()
+        for _ in range(iterations):
+            q = q / q.sum(dim=1, keepdim=True) / q.shape[0]
+            q = q / q.sum(dim=0, keepdim=True) / q.shape[1]
+        return (q * q.shape[1]).T
+    """,
+}
+IN_LOGARITHMS = {
+    # the logarithms of the scaling vectors
+    "potentials": """
+        logs = scores / epsilon
+        f, g = scores.new_zeros(len(scores), 1), scores.new_zeros(1, scores.shape[1])
+        for _ in range(iterations):
+            g = -torch.logsumexp(logs + f, dim=0, keepdim=True)
+            f = -torch.logsumexp(logs + g, dim=1, keepdim=True)
+        return torch.exp(logs + f + g)
+    """,
+    "log_softmax twice": """
+        logs = scores / epsilon
+        for _ in range(iterations):
+            logs = torch.log_softmax(torch.log_softmax(logs, dim=0), dim=1)
+        return logs.exp()
+    """,
+}
+OVERFLOW = "exp(scores / epsilon) overflows for a small epsilon: subtract torch.logsumexp from logarithms instead."
+EXPONENTIAL = """
     q = torch.exp(scores / epsilon)
     n, k = q.shape
     for _ in range(iterations):
         q = q * (n / k) / q.sum(dim=0)
         q = q / q.sum(dim=1, keepdim=True)
     return q
+"""
 
-
-def _moving_sums(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tensor:
-    """The sum is taken anew for each entry, while the column is being divided."""
-    q = torch.exp(scores / epsilon)
-    n, k = q.shape
-    for _ in range(iterations):
-        for j in range(k):
-            for i in range(n):
-                q[i, j] = q[i, j] / q[:, j].sum()
-        for i in range(n):
-            for j in range(k):
-                q[i, j] = q[i, j] / q[i, :].sum()
-    return q
-
-
-def _entry_loops(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tensor:
-    n, k = scores.shape
-    q = [[torch.exp((scores[i, j] - scores.max()) / epsilon) for j in range(k)] for i in range(n)]
-    for _ in range(iterations):
-        for j in range(k):
-            total = sum(q[i][j] for i in range(n))
-            for i in range(n):
-                q[i][j] = q[i][j] * n / (k * total)
-        for i in range(n):
-            total = sum(q[i])
-            q[i] = [entry / total for entry in q[i]]
-    return torch.stack([torch.stack(row) for row in q])
-
-
-def _scaling_vectors(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tensor:
-    """Other algebra: Q = diag(u) M diag(v), where only the vectors change."""
-    kernel = torch.exp((scores - scores.max()) / epsilon)
-    u, v = scores.new_ones(len(scores)), scores.new_ones(scores.shape[1])
-    for _ in range(iterations):
-        v = len(scores) / scores.shape[1] / (kernel.T @ u)
-        u = 1 / (kernel @ v)
-    return torch.diag(u) @ kernel @ torch.diag(v)
-
-
-def _potentials(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tensor:
-    """Other algebra: the logarithms of the scaling vectors."""
-    logs = scores / epsilon
-    f, g = scores.new_zeros(len(scores), 1), scores.new_zeros(1, scores.shape[1])
-    for _ in range(iterations):
-        g = -torch.logsumexp(logs + f, dim=0, keepdim=True)
-        f = -torch.logsumexp(logs + g, dim=1, keepdim=True)
-    return torch.exp(logs + f + g)
-
-
-def _softmaxes(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tensor:
-    logs = scores / epsilon
-    for _ in range(iterations):
-        logs = torch.log_softmax(torch.log_softmax(logs, dim=0), dim=1)
-    return logs.exp()
-
-
-def _in_the_papers_orientation(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tensor:
-    """Masses that sum to 1, prototypes in rows, and the transpose at the end."""
-    q = torch.exp((scores.T - scores.max()) / epsilon)
-    q = q / q.sum()
-    k, n = q.shape
-    for _ in range(iterations):
-        q = q / q.sum(dim=1, keepdim=True) / k
-        q = q / q.sum(dim=0, keepdim=True) / n
-    return (q * n).T
-
-
-NOT_BALANCED = "only the rows are normalised: that is a softmax, and one prototype may take every sample."
-SINKHORN_WRONG = {
-    "rows first": Wrong(
-        _balanced(dims=(1, 0)),
-        "the order is reversed: columns first, rows last. Your rows do not sum to 1 after a few iterations.",
+declare(
+    __name__,
+    losses.sinkhorn,
+    number="6.2",
+    title="Sinkhorn's algorithm by loops",
+    difficulty=2,
+    importance=4,
+    minutes=10,
+    points=2,
+    hints=(
+        "Start from q = torch.exp(scores / epsilon), a new tensor. It may be changed in place.",
+        "An iteration: multiply each column j by N/K and divide it by its sum; then divide each row i by its sum.",
+        "q[:, j] = q[:, j] * (n / k) / q[:, j].sum(), then q[i] = q[i] / q[i].sum(). Rows come last.",
     ),
-    "rows only": Wrong(_balanced(dims=(1,)), NOT_BALANCED),
-    "columns only": Wrong(
-        _balanced(dims=(0,)), "only the columns are normalised: the codes of a sample must sum to 1 as well."
-    ),
-    "softmax first": Wrong(
-        _balanced(start=lambda s, eps: torch.log_softmax(s / eps, dim=1)),
-        "a softmax came before the loop; the first step takes the columns of exp(scores / epsilon).",
-    ),
-    "both at once": Wrong(
-        _simultaneous, "row sums and column sums were taken at the same time; the row sums come after the columns."
-    ),
-    "no epsilon": Wrong(_balanced(start=lambda s, eps: s), "the division by epsilon is missing."),
-    "times epsilon": Wrong(
-        _balanced(start=lambda s, eps: s * eps), "multiplied by epsilon; divide by it: a small epsilon sharpens."
-    ),
-    "epsilon fixed": Wrong(
-        _balanced(start=lambda s, eps: s / 0.05), "the argument epsilon is ignored: 0.05 is only its default."
-    ),
-    "wrong sign": Wrong(
-        _balanced(start=lambda s, eps: -s / eps),
-        "the sign is turned: scores are similarities, so a large one gets a large code. Only costs take a minus.",
-    ),
-    "iterations fixed": Wrong(
-        _balanced(rounds=lambda iterations: 3), "the argument iterations is ignored: 3 is only its default."
-    ),
-    "one too many": Wrong(_balanced(rounds=lambda iterations: iterations + 1), "there is one iteration too many."),
-    "one too few": Wrong(_balanced(rounds=lambda iterations: iterations - 1), "there is one iteration too few."),
-    "logarithms": Wrong(_balanced(end=_same), "these are logarithms: exp is still to come."),
-    "masses": Wrong(
-        _balanced(end=lambda logs: logs.exp() / len(logs)),
-        "rows sum to 1/N, as in the paper's masses; a code is a distribution, so multiply by N.",
-    ),
-    "one-hot": Wrong(
-        _balanced(end=lambda logs: F.one_hot(logs.argmax(dim=1), logs.shape[1]).to(logs)),
-        "the codes were rounded to one-hot vectors; SwAV keeps them soft.",
-    ),
-    "transposed": Wrong(_balanced(end=lambda logs: logs.exp().T), "the result is K x N; rows are samples here, N x K."),
-}
-SINKHORN_RIGHT = {
-    "loops over entries": _entry_loops,
-    "scaling vectors": _scaling_vectors,
-    "potentials": _potentials,
-    "log_softmax twice": _softmaxes,
-    "the paper's orientation": _in_the_papers_orientation,
-}
-
-MOVING_SUMS = "the sum changes while you divide by it: take the sum of a column once, then divide."
-LOOP_WRONG = {**SINKHORN_WRONG, "moving sums": Wrong(_moving_sums, MOVING_SUMS)}
-
-register(
-    Exercise(
-        name="sinkhorn_loop",
-        lesson=LESSON,
-        number="6.2",
-        title="Sinkhorn's algorithm by loops",
-        difficulty=2,
-        importance=4,
-        minutes=10,
-        points=2,
-        check=Agreement(losses.sinkhorn, _mild_scores, LOOP_WRONG, gradients=False),
-        hints=(
-            "Start from q = torch.exp(scores / epsilon), a new tensor. It may be changed in place.",
-            "An iteration: multiply each column j by N/K and divide it by its sum; then divide each row i by its sum.",
-            "q[:, j] = q[:, j] * (n / k) / q[:, j].sum(), then q[i] = q[i] / q[i].sum(). Rows come last.",
+    cases=_mild_scores,
+    gradients=False,
+    answer="""
+        def sinkhorn_loop(scores, epsilon=0.05, iterations=3):
+            q = torch.exp(scores / epsilon)
+            n, k = q.shape
+            for _ in range(iterations):
+                for j in range(k):
+                    q[:, j] = q[:, j] * (n / k) / q[:, j].sum()
+                for i in range(n):
+                    q[i] = q[i] / q[i].sum()
+            return q
+    """,
+    mistakes={
+        **SINKHORN_MISTAKES,
+        "lengths": Edit("sum() -> norm()", "divided by the length of a row or column; divide by its sum."),
+        "sum of all": Edit(
+            "q[i].sum() -> q.sum()", "each row was divided by the sum of all entries; divide it by its own sum."
         ),
-        right={**SINKHORN_RIGHT, "exponential": _exponential},
-    )
+        "moving sums": Body(
+            """
+            q = torch.exp(scores / epsilon)
+            n, k = q.shape
+            for _ in range(iterations):
+                for j in range(k):
+                    for i in range(n):
+                        q[i, j] = q[i, j] / q[:, j].sum()
+                for i in range(n):
+                    for j in range(k):
+                        q[i, j] = q[i, j] / q[i, :].sum()
+            return q
+            """,
+            "the sum changes while you divide by it: take the sum of a column once, then divide.",
+        ),
+        "logarithms": Edit("return q -> return q.log()", LOGARITHMS),
+        "no exponential": Edit(
+            "torch.exp(scores / epsilon) -> scores / epsilon",
+            "the exponential is missing: start from exp(scores / epsilon), which is positive.",
+        ),
+        "masses": Edit("return q -> return q / n", MASSES),
+        "transposed": Edit("return q -> return q.T", PAPERS_SHAPE),
+    },
+    right={**SINKHORN_RIGHT, **IN_LOGARITHMS, "exponential": EXPONENTIAL, "without N/K": Edit("* (n / k) ->")},
 )
 
-OVERFLOW = "exp(scores / epsilon) overflows for a small epsilon: subtract torch.logsumexp from logarithms instead."
-UNDERFLOW = (
-    "shifted by the largest entry, others underflow to 0, and a row or column of zeros gives 0/0: use logarithms."
-)
-VECTOR_WRONG = {
-    **SINKHORN_WRONG,
-    "shifted exponential": Wrong(
-        lambda scores, epsilon=0.05, iterations=3: _exponential(scores - scores.max(), epsilon, iterations), UNDERFLOW
+declare(
+    __name__,
+    losses.sinkhorn,
+    number="6.3",
+    title="the same in logarithms, for any epsilon",
+    difficulty=3,
+    importance=5,
+    minutes=12,
+    points=3,
+    hints=(
+        "Dividing by a sum is subtracting a logarithm: log(q / sum q) = log q - logsumexp(log q).",
+        "The sum of a column runs over the samples, dim=0; that of a row over the prototypes, dim=1, keepdim=True.",
+        "The factor N/K adds the same constant to every entry, and the row step takes it away again.",
+        "Start from scores / epsilon; in each iteration subtract logsumexp over dim 0, then dim 1; end with exp.",
     ),
-    "exponential": Wrong(_exponential, OVERFLOW),
-}
-
-register(
-    Exercise(
-        name="sinkhorn",
-        lesson=LESSON,
-        number="6.3",
-        title="the same in logarithms, for any epsilon",
-        difficulty=3,
-        importance=5,
-        minutes=12,
-        points=3,
-        check=Agreement(losses.sinkhorn, _all_scores, VECTOR_WRONG, gradients=False),
-        hints=(
-            "Dividing by a sum is subtracting a logarithm: log(q / sum q) = log q - logsumexp(log q).",
-            "The sum of a column runs over the samples, dim=0; that of a row over the prototypes, dim=1, keepdim=True.",
-            "The factor N/K adds the same constant to every entry, and the row step takes it away again.",
-            "Start from scores / epsilon; in each iteration subtract logsumexp over dim 0, then dim 1; end with exp.",
+    cases=_all_scores,
+    gradients=False,
+    answer="""
+        def sinkhorn(scores, epsilon=0.05, iterations=3):
+            logs = scores / epsilon
+            for _ in range(iterations):
+                logs = logs - torch.logsumexp(logs, dim=0, keepdim=True)
+                logs = logs - torch.logsumexp(logs, dim=1, keepdim=True)
+            return logs.exp()
+    """,
+    mistakes={
+        **SINKHORN_MISTAKES,
+        "sum of logarithms": Edit(
+            "torch.logsumexp -> torch.sum", "the logarithms were summed; the logarithm of a sum is torch.logsumexp."
         ),
-        right={"potentials": _potentials, "log_softmax twice": _softmaxes},
-    )
+        "divided": Edit(
+            "logs - torch -> logs / torch", "divided by a logarithm; to divide by a sum, subtract its logarithm."
+        ),
+        "logarithms": Edit(".exp() ->", LOGARITHMS),
+        "masses": Edit(".exp() -> .exp() / len(logs)", MASSES),
+        "transposed": Edit(".exp() -> .exp().T", PAPERS_SHAPE),
+        "shifted exponential": Body(
+            EXPONENTIAL.replace("exp(scores", "exp((scores - scores.max())"),
+            "shifted by the largest entry, others underflow to 0, and a row or column of zeros is 0/0. Use logarithms.",
+        ),
+        "exponential": Body(EXPONENTIAL, OVERFLOW),
+        "logarithm of a sum": Edit(
+            "torch.logsumexp(logs, dim=0, keepdim=True) -> logs.exp().sum(dim=0, keepdim=True).log()\n"
+            "torch.logsumexp(logs, dim=1, keepdim=True) -> logs.exp().sum(dim=1, keepdim=True).log()",
+            OVERFLOW,
+        ),
+    },
+    right={**IN_LOGARITHMS, "with N/K": _rounds(COLUMNS, FACTOR, ROWS)},
 )
 
 
 # --- 6.4 swapped_prediction -------------------------------------------------------------------------------------
 
+MEAN_OF_ALL = "a mean over all N K entries; sum over the prototypes, then take the mean over the samples."
+ORDER = "the values come in another order: (total, code_entropy, kl)."
+CROSS, ENTROPY = "-(q * log_p).sum(dim=1).mean()", "torch.special.entr(q).sum(dim=1).mean()"
 
-def _entropy(q: Tensor) -> Tensor:
-    return torch.special.entr(q).sum(dim=1).mean()
-
-
-def _predicted(
-    cross: Callable[[Tensor, Tensor, float], Tensor] | None = None,
-    codes_of: Callable[[Tensor], Tensor] = torch.Tensor.detach,
-    entropy: Callable[[Tensor, Tensor, float], Tensor] = lambda s, q, tau: _entropy(q),
-    kl: Callable[[Tensor, Tensor], Tensor] = lambda total, h: total - h,
-) -> Callable[..., Terms]:
-    """Some cross-entropy with its two parts."""
-    cross = cross or _cross_entropy
-
-    def loss(scores: Tensor, codes: Tensor, temperature: float = 0.1) -> Terms:
-        q = codes_of(codes)
-        total, h = cross(scores, q, temperature), entropy(scores, q, temperature)
-        return total, h, kl(total, h)
-
-    return loss
-
-
-def _cross_entropy(s: Tensor, q: Tensor, tau: float) -> Tensor:
-    return -(q * F.log_softmax(s / tau, dim=1)).sum(dim=1).mean()
-
-
-def _predicted_loop(scores: Tensor, codes: Tensor, temperature: float = 0.1) -> Terms:
-    total = code_entropy = scores.new_zeros(())
-    for s, q in zip(scores, codes.detach()):
-        log_z = torch.logsumexp(s / temperature, dim=0)
-        for k in range(len(s)):
-            total = total - q[k] * (s[k] / temperature - log_z) / len(scores)
-            code_entropy = code_entropy - (q[k] * q[k].log() if q[k] > 0 else 0.0) / len(scores)
-    return total, code_entropy, total - code_entropy
-
-
-def _kl_first(scores: Tensor, codes: Tensor, temperature: float = 0.1) -> Terms:
-    """Other algebra: the divergence first, the total from it."""
-    q = codes.detach()
-    kl = F.kl_div(F.log_softmax(scores / temperature, dim=1), q, reduction="batchmean")
-    return kl + _entropy(q), _entropy(q), kl
-
-
-def _by_torch(scores: Tensor, codes: Tensor, temperature: float = 0.1) -> Terms:
-    q = codes.detach()
-    total = F.cross_entropy(scores / temperature, q)
-    h = -torch.xlogy(q, q).sum() / len(q)
-    return losses.SwAVLoss(total, h, total - h)
-
-
-def _linear_minus_logsumexp(scores: Tensor, codes: Tensor, temperature: float = 0.1) -> Terms:
-    q, logits = codes.detach(), scores / temperature
-    total = (logits.logsumexp(dim=1) - torch.einsum("nk,nk->n", q, logits)).mean()
-    h = torch.where(q > 0, -q * q.clamp(min=1e-300).log(), 0.0).sum(dim=1).mean()
-    return total, h, total - h
-
-
-PREDICT_WRONG = {
-    "no temperature": Wrong(
-        _predicted(lambda s, q, tau: _cross_entropy(s, q, 1.0)), "the scores were not divided by the temperature."
+declare(
+    __name__,
+    losses.swapped_prediction,
+    number="6.4",
+    title="predict a code: cross-entropy with soft targets",
+    difficulty=2,
+    importance=5,
+    minutes=10,
+    points=2,
+    hints=(
+        "log_p = F.log_softmax(scores / temperature, dim=1) has no trouble with small probabilities.",
+        "total = -(q * log_p), summed over the prototypes, then the mean over the samples. q = codes.detach().",
+        "code_entropy = torch.special.entr(q).sum(dim=1).mean(), because entr(q) = -q log q with 0 log 0 = 0.",
+        "kl = total - code_entropy. Return (total, code_entropy, kl).",
     ),
-    "temperature fixed": Wrong(_predicted(lambda s, q, tau: _cross_entropy(s, q, 0.1)), TEMPERATURE_IGNORED),
-    "times temperature": Wrong(_predicted(lambda s, q, tau: _cross_entropy(s, q, 1 / tau)), TEMPERATURE_TIMES),
-    "sum over the batch": Wrong(
-        _predicted(lambda s, q, tau: _cross_entropy(s, q, tau) * len(s)),
-        "summed over the batch; the total is a mean over the N samples.",
-    ),
-    "mean over entries": Wrong(
-        _predicted(lambda s, q, tau: _cross_entropy(s, q, tau) / s.shape[1]),
-        "a mean over all N K entries; sum over the prototypes, then take the mean over the samples.",
-    ),
-    "wrong sign": Wrong(_predicted(lambda s, q, tau: -_cross_entropy(s, q, tau)), "the minus is missing."),
-    "over the samples": Wrong(
-        _predicted(lambda s, q, tau: -(q * F.log_softmax(s / tau, dim=0)).sum(dim=1).mean()), SOFTMAX_AXIS
-    ),
-    "reversed": Wrong(
-        _predicted(lambda s, q, tau: -(torch.softmax(s / tau, dim=1) * q.log()).sum(dim=1).mean()),
-        "the roles are exchanged: the codes are the target, the logarithm belongs to the prediction.",
-    ),
-    "no logarithm": Wrong(
-        _predicted(lambda s, q, tau: -(q * torch.softmax(s / tau, dim=1)).sum(dim=1).mean()),
-        "the logarithm is missing: -sum q log p, not -sum q p.",
-    ),
-    "log of softmax": Wrong(
-        _predicted(lambda s, q, tau: -(q * torch.softmax(s / tau, dim=1).log()).sum(dim=1).mean()),
-        "log(softmax) is -infinity where a probability underflows: use log_softmax.",
-    ),
-    "hard codes": Wrong(
-        _predicted(lambda s, q, tau: F.cross_entropy(s / tau, q.argmax(dim=1))),
-        "the codes were rounded to their largest entry; all their entries count.",
-    ),
-    "entropy of the predictions": Wrong(
-        _predicted(entropy=lambda s, q, tau: _entropy(torch.softmax(s / tau, dim=1))),
-        "code_entropy is that of the predictions p; it is the entropy of the codes q.",
-    ),
-    "negative entropy": Wrong(
-        _predicted(entropy=lambda s, q, tau: -_entropy(q)), "the entropy has the wrong sign: H(q) = -sum q log q >= 0."
-    ),
-    "summed entropy": Wrong(
-        _predicted(entropy=lambda s, q, tau: _entropy(q) * len(q)),
-        "code_entropy is summed over the batch, the total is not; take the mean of both.",
-    ),
-    "0 log 0": Wrong(
-        _predicted(entropy=lambda s, q, tau: -(q * q.log()).sum(dim=1).mean()),
-        "0 log 0 is NaN in floating point and 0 in mathematics: torch.special.entr or torch.xlogy know that.",
-    ),
-    "kl of the wrong sign": Wrong(
-        _predicted(kl=lambda total, h: h - total), "kl has the wrong sign: it is total - code_entropy, never negative."
-    ),
-    "codes with gradient": Wrong(
-        _predicted(codes_of=_same), "the codes are targets: a gradient flows into them. Call detach() on them."
-    ),
-    "prediction detached": Wrong(
-        lambda scores, codes, temperature=0.1: losses.swapped_prediction(scores.detach(), codes, temperature),
-        "no gradient reaches the scores: it is the codes that are detached, not the prediction.",
-    ),
-    "bare tensor": Wrong(
-        lambda scores, codes, temperature=0.1: losses.swapped_prediction(scores, codes, temperature).total,
-        "return the 3 values",
-    ),
-}
-
-register(
-    Exercise(
-        name="swapped_prediction",
-        lesson=LESSON,
-        number="6.4",
-        title="predict a code: cross-entropy with soft targets",
-        difficulty=2,
-        importance=5,
-        minutes=10,
-        points=2,
-        check=Agreement(
-            losses.swapped_prediction, _scores_and_codes, PREDICT_WRONG, fields=("total", "code_entropy", "kl")
+    cases=_scores_and_codes,
+    fields=("total", "code_entropy", "kl"),
+    answer="""
+        def swapped_prediction(scores, codes, temperature=0.1):
+            q = codes.detach()
+            log_p = torch.log_softmax(scores / temperature, dim=1)
+            total = -(q * log_p).sum(dim=1).mean()
+            code_entropy = torch.special.entr(q).sum(dim=1).mean()
+            return total, code_entropy, total - code_entropy
+    """,
+    mistakes={
+        "no temperature": Edit("/ temperature ->", "the scores were not divided by the temperature."),
+        "temperature fixed": Edit("temperature -> 0.1", TEMPERATURE_IGNORED),
+        "times temperature": Edit("/ temperature -> * temperature", TEMPERATURE_TIMES),
+        "sum over the batch": Edit(
+            f"{CROSS} -> -(q * log_p).sum()", "summed over the batch; the total is a mean over the N samples."
         ),
-        hints=(
-            "log_p = F.log_softmax(scores / temperature, dim=1) has no trouble with small probabilities.",
-            "total = -(q * log_p), summed over the prototypes, then the mean over the samples. q = codes.detach().",
-            "code_entropy = torch.special.entr(q).sum(dim=1).mean(), because entr(q) = -q log q with 0 log 0 = 0.",
-            "kl = total - code_entropy. Return (total, code_entropy, kl).",
+        "mean over entries": Edit(f"{CROSS} -> -(q * log_p).mean()", MEAN_OF_ALL),
+        "means over entries": Edit(".sum(dim=1).mean() -> .mean()", MEAN_OF_ALL),
+        "wrong sign": Edit("-(q -> (q", "the minus is missing."),
+        "over the samples": Edit("temperature, dim=1 -> temperature, dim=0", SOFTMAX_AXIS),
+        "reversed": Edit("q * log_p -> log_p.exp() * q.log()", EXCHANGED),
+        "no logarithm": Edit("log_softmax -> softmax", "the logarithm is missing: -sum q log p, not -sum q p."),
+        "log of softmax": Edit(
+            "torch.log_softmax(scores / temperature, dim=1) -> torch.softmax(scores / temperature, dim=1).log()",
+            "log(softmax) is -infinity where a probability underflows: use log_softmax.",
         ),
-        right={
-            "loop": _predicted_loop,
-            "divergence first": _kl_first,
-            "torch's cross_entropy": _by_torch,
-            "logsumexp minus a product": _linear_minus_logsumexp,
-        },
-    )
+        "no softmax": Edit(
+            "torch.log_softmax(scores / temperature, dim=1) -> scores / temperature",
+            "the scores were taken for logarithms of probabilities; log_softmax makes them so.",
+        ),
+        "squared error": Edit(
+            f"{CROSS} -> (q - log_p.exp()).square().sum(dim=1).mean()",
+            "that is a squared error; the total is a cross-entropy, -sum q log p.",
+        ),
+        "hard codes": Edit(f"{CROSS} -> F.nll_loss(log_p, q.argmax(dim=1))", HARD_CODES),
+        "softmax of the codes": Edit(
+            "codes.detach() -> torch.softmax(codes.detach(), dim=1)",
+            "a softmax was taken of the codes; they are distributions already.",
+        ),
+        "entropy of the predictions": Edit(
+            "entr(q) -> entr(log_p.exp())",
+            "code_entropy is that of the predictions p; it is the entropy of the codes q.",
+        ),
+        "negative entropy": Edit(
+            "= torch.special -> = -torch.special", "the entropy has the wrong sign: H(q) = -sum q log q >= 0."
+        ),
+        "summed entropy": Edit(
+            f"{ENTROPY} -> torch.special.entr(q).sum()",
+            "code_entropy is summed over the batch, the total is not; take the mean of both.",
+        ),
+        "mean entropy": Edit(
+            f"{ENTROPY} -> torch.special.entr(q).mean()",
+            "code_entropy is a mean over all N K entries; sum over the prototypes first, as in the total.",
+        ),
+        "0 log 0": Edit(
+            "torch.special.entr(q) -> -(q * q.log())",
+            "0 log 0 is NaN in floating point and 0 in mathematics: torch.special.entr or torch.xlogy know that.",
+        ),
+        "kl of the wrong sign": Edit(
+            "total - code_entropy -> code_entropy - total",
+            "kl has the wrong sign: it is total - code_entropy, never negative.",
+        ),
+        "kl added": Edit(
+            "total - code_entropy -> total + code_entropy",
+            "the entropy was added to the total; kl is what is left without it.",
+        ),
+        "other order": Edit(", code_entropy, total - code_entropy -> , total - code_entropy, code_entropy", ORDER),
+        "codes with gradient": Edit(
+            "codes.detach() -> codes", "the codes are targets: a gradient flows into them. Call detach() on them."
+        ),
+        "prediction detached": Edit(
+            "softmax(scores -> softmax(scores.detach()",
+            "no gradient reaches the scores: it is the codes that are detached, not the prediction.",
+        ),
+        "bare tensor": Edit(", code_entropy, total - code_entropy ->", "return the 3 values"),
+    },
+    right={
+        "loop": """
+            total = code_entropy = 0
+            for s, q in zip(scores, codes.detach()):
+                log_z = torch.logsumexp(s / temperature, dim=0)
+                for k in range(len(s)):
+                    total = total - q[k] * (s[k] / temperature - log_z) / len(scores)
+                    if q[k] > 0:
+                        code_entropy = code_entropy - q[k] * q[k].log() / len(scores)
+            return total, code_entropy + scores.new_zeros(()), total - code_entropy
+        """,
+        # the divergence first, the total from it
+        "divergence first": Edit(f"{CROSS} -> F.kl_div(log_p, q, reduction='batchmean') + {ENTROPY}"),
+        "torch's cross_entropy": """
+            q = codes.detach()
+            total = F.cross_entropy(scores / temperature, q)
+            h = -torch.xlogy(q, q).sum() / len(q)
+            return losses.SwAVLoss(total, h, total - h)
+        """,
+        "logsumexp minus a product": """
+            q, logits = codes.detach(), scores / temperature
+            total = (logits.logsumexp(dim=1) - torch.einsum("nk,nk->n", q, logits)).mean()
+            h = torch.where(q > 0, -q * q.clamp(min=torch.finfo(q.dtype).tiny).log(), 0.0).sum(dim=1).mean()
+            return total, h, total - h
+        """,
+    },
 )
 
 
 # --- 6.5 swapped_prediction_gradient ----------------------------------------------------------------------------
-
-
-def _slope(
-    p: Callable[[Tensor, float], Tensor] = lambda s, tau: torch.softmax(s / tau, dim=1),
-    difference: Callable[[Tensor, Tensor], Tensor] = torch.sub,
-    scale: Callable[[Tensor, float], float] = lambda s, tau: 1 / (tau * len(s)),
-) -> Callable[..., Tensor]:
-    """The closed form with parts replaced."""
-    return lambda scores, codes, temperature=0.1: difference(p(scores, temperature), codes) * scale(scores, temperature)
-
-
-def _autodiff(scores: Tensor, codes: Tensor, temperature: float = 0.1) -> Tensor:
-    with torch.enable_grad():
-        s = scores.detach().clone().requires_grad_()
-        return torch.autograd.grad(losses.swapped_prediction(s, codes, temperature).total, s)[0]
-
-
-def _slope_loop(scores: Tensor, codes: Tensor, temperature: float = 0.1) -> Tensor:
-    """The chain rule as a double sum: d l / d s_j = -sum_k q_k (1[k = j] - p_j) / tau."""
-    n, k = scores.shape
-    result = torch.zeros_like(scores)
-    for i in range(n):
-        p = torch.softmax(scores[i] / temperature, dim=0)
-        for j in range(k):
-            result[i, j] = -sum(codes[i, c] * (float(c == j) - p[j]) for c in range(k)) / temperature / n
-    return result
-
-
-def _slope_jacobian(scores: Tensor, codes: Tensor, temperature: float = 0.1) -> Tensor:
-    """Other algebra: codes times the Jacobian of log_softmax, I - 1 p^T, for all samples at once."""
-    p = torch.softmax(scores / temperature, dim=1)
-    eye = torch.eye(scores.shape[1], dtype=scores.dtype)
-    return -torch.einsum("nk,nkj->nj", codes, eye - p[:, None, :]) / temperature / len(scores)
 
 
 def _row_sums(case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor]) -> str | None:
@@ -676,334 +644,322 @@ def _row_sums(case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor]) -> st
     g, scores = ours[0], case.args[0]
     if g.shape != scores.shape:
         return "The gradient has the shape of the scores."
-    if float(g.sum(dim=1).abs().max()) > 1e-3 * float(g.abs().max()):
-        return "Its rows do not sum to 0, as they must: a constant added to all scores of a sample changes nothing."
+    if g.isfinite().all() and float(g.sum(dim=1).abs().max()) > 1e-3 * float(g.abs().max()):
+        return "Its rows do not sum to 0, though a constant added to all scores of a sample changes nothing."
     return None
 
 
-SLOPE_WRONG = {
-    "no temperature": Wrong(
-        _slope(scale=lambda s, tau: 1 / len(s)), "the factor 1/tau is missing: the scores are divided by tau inside."
+declare(
+    __name__,
+    swapped_prediction_gradient,
+    number="6.5",
+    title="the gradient of that loss",
+    difficulty=3,
+    importance=3,
+    minutes=10,
+    points=2,
+    hints=(
+        "For one sample and logits s/tau: loss = logsumexp(s/tau) - sum_k q_k s_k/tau, because the q_k sum to 1.",
+        "The slope of logsumexp is the softmax. So the slope in a logit is p_k - q_k.",
+        "(p - q) / (temperature * N) with p = torch.softmax(scores / temperature, dim=1).",
     ),
-    "times temperature": Wrong(
-        _slope(scale=lambda s, tau: tau / len(s)), "multiplied by tau; the chain rule divides by it."
-    ),
-    "no temperature inside": Wrong(
-        _slope(p=lambda s, tau: torch.softmax(s, dim=1)), "p is the softmax of scores / tau; the tau inside is missing."
-    ),
-    "not divided by N": Wrong(
-        _slope(scale=lambda s, tau: 1 / tau), "the factor 1/N is missing: the loss is a mean over the samples."
-    ),
-    "divided by N K": Wrong(
-        _slope(scale=lambda s, tau: 1 / (tau * s.numel())),
-        "divided by N K; the loss is a mean over the N samples only.",
-    ),
-    "wrong sign": Wrong(
-        _slope(difference=lambda p, q: q - p), "the sign is turned: that is the direction of descent, not the gradient."
-    ),
-    "codes left out": Wrong(_slope(difference=lambda p, q: p), "the codes are missing: p - q, not p."),
-    "predictions left out": Wrong(_slope(difference=lambda p, q: -q), "the predictions are missing: p - q, not -q."),
-    "weighted by p": Wrong(
-        _slope(difference=lambda p, q: p * (p - q)), "there is a factor p too many: the logarithm takes it away."
-    ),
-    "quotient": Wrong(
-        _slope(difference=lambda p, q: -q / p),
-        "-q/p is the slope in p; the softmax comes next: its Jacobian turns that into p - q.",
-    ),
-    "over the samples": Wrong(_slope(p=lambda s, tau: torch.softmax(s / tau, dim=0)), SOFTMAX_AXIS),
-    "hard codes": Wrong(
-        lambda scores, codes, temperature=0.1: _slope()(
-            scores, F.one_hot(codes.argmax(dim=1), codes.shape[1]).to(codes), temperature
+    cases=_scores_and_codes,
+    gradients=False,
+    symptom=_row_sums,
+    answer="""
+        def swapped_prediction_gradient(scores, codes, temperature=0.1):
+            p = torch.softmax(scores / temperature, dim=1)
+            return (p - codes) / (temperature * len(scores))
+    """,
+    mistakes={
+        "no temperature": Edit(
+            "temperature * len -> len", "the factor 1/tau is missing: the scores are divided by tau inside."
         ),
-        "the codes were rounded to their largest entry; use them as they are.",
-    ),
-}
-
-register(
-    Exercise(
-        name="swapped_prediction_gradient",
-        lesson=LESSON,
-        number="6.5",
-        title="the gradient of that loss",
-        difficulty=3,
-        importance=3,
-        minutes=10,
-        points=2,
-        check=Agreement(
-            swapped_prediction_gradient, _scores_and_codes, SLOPE_WRONG, gradients=False, symptom=_row_sums
+        "times temperature": Edit(
+            "/ (temperature * -> * temperature / (", "multiplied by tau; the chain rule divides by it."
         ),
-        hints=(
-            "For one sample and logits s/tau: loss = logsumexp(s/tau) - sum_k q_k s_k/tau, because the q_k sum to 1.",
-            "The slope of logsumexp is the softmax. So the slope in a logit is p_k - q_k.",
-            "(p - q) / (temperature * N) with p = torch.softmax(scores / temperature, dim=1).",
+        "temperature twice": Edit("temperature * len -> temperature**2 * len", "divided by tau twice; once is right."),
+        "no temperature inside": Edit(
+            "scores / temperature -> scores", "p is the softmax of scores / tau; the tau inside is missing."
         ),
-        right={"autograd": _autodiff, "double sum": _slope_loop, "Jacobian": _slope_jacobian},
-    )
+        "no temperature at all": Edit(
+            "/ temperature ->\ntemperature * ->", "tau is missing, inside the softmax and as the factor 1/tau."
+        ),
+        "temperature fixed": Edit("temperature -> 0.1", TEMPERATURE_IGNORED),
+        "not divided by N": Edit("* len(scores) ->", "the factor 1/N is missing: the loss is a mean over the samples."),
+        "divided by N K": Edit(
+            "len(scores) -> scores.numel()", "divided by N K; the loss is a mean over the N samples only."
+        ),
+        "divided by K": Edit(
+            "len(scores) -> scores.shape[1]", "divided by K, the prototypes; the loss is a mean over the N samples."
+        ),
+        "wrong sign": Edit(
+            "p - codes -> codes - p", "the sign is turned: that is the direction of descent, not the gradient."
+        ),
+        "added": Edit("p - codes -> p + codes", "p and q were added; the gradient is their difference, p - q."),
+        "codes left out": Edit("p - codes -> p", "the codes are missing: p - q, not p."),
+        "predictions left out": Edit("p - codes -> -codes", "the predictions are missing: p - q, not -q."),
+        "weighted by p": Edit(
+            "(p - codes) -> p * (p - codes)", "there is a factor p too many: the logarithm takes it away."
+        ),
+        "weighted by q": Edit(
+            "(p - codes) -> codes * (p - 1)", "each slope got q_k (p_k - 1); the sum over the others gives p_k - q_k."
+        ),
+        "quotient": Edit(
+            "p - codes -> -codes / p",
+            "-q/p is the slope in p; the softmax comes next: its Jacobian turns that into p - q.",
+        ),
+        "logarithm": Edit("softmax -> log_softmax", "log p stands there; the gradient has p itself, p - q."),
+        "over the samples": Edit("dim=1 -> dim=0", SOFTMAX_AXIS),
+        "hard codes": Edit("- codes -> - F.one_hot(codes.argmax(dim=1), codes.shape[1])", HARD_CODES),
+    },
+    right={
+        "autograd": """
+            with torch.enable_grad():
+                s = scores.detach().clone().requires_grad_()
+                return torch.autograd.grad(losses.swapped_prediction(s, codes, temperature).total, s)[0]
+        """,
+        # the chain rule as a double sum: d l / d s_j = -sum_k q_k (1[k = j] - p_j) / tau
+        "double sum": """
+            n, k = scores.shape
+            result = torch.zeros_like(scores)
+            for i in range(n):
+                p = torch.softmax(scores[i] / temperature, dim=0)
+                for j in range(k):
+                    result[i, j] = -sum(codes[i, c] * (float(c == j) - p[j]) for c in range(k)) / temperature / n
+            return result
+        """,
+        # codes times the Jacobian of log_softmax, I - 1 p^T, for all samples at once
+        "Jacobian": """
+            p = torch.softmax(scores / temperature, dim=1)
+            eye = torch.eye(scores.shape[1], dtype=scores.dtype)
+            return -torch.einsum("nk,nkj->nj", codes, eye - p[:, None, :]) / temperature / len(scores)
+        """,
+    },
 )
 
 
 # --- 6.6 swav ---------------------------------------------------------------------------------------------------
 
-
-def _swapped(
-    codes: Callable[[Tensor, float, int], Tensor] = losses.sinkhorn,
-    one: Callable[[Tensor, Tensor, float], Terms] = losses.swapped_prediction,
-    pairing: Callable[[Terms, Terms], Terms] | None = None,
-    own: bool = False,
-) -> Callable[..., Terms]:
-    """Some SwAV: its codes, its loss of one direction, and how both directions are put together."""
-    pairing = pairing or _mean_of_terms
-
-    def loss(
-        scores_a: Tensor, scores_b: Tensor, temperature: float = 0.1, epsilon: float = 0.05, iterations: int = 3
-    ) -> Terms:
-        q_a, q_b = codes(scores_a, epsilon, iterations), codes(scores_b, epsilon, iterations)
-        if own:
-            q_a, q_b = q_b, q_a
-        return pairing(one(scores_a, q_b, temperature), one(scores_b, q_a, temperature))
-
-    return loss
+PREDICTED_LOOP = """
+    def one(scores, codes):
+        log_p = (scores / temperature).log_softmax(dim=1)
+        total, entropy = -(codes * log_p).sum() / len(codes), torch.special.entr(codes).sum() / len(codes)
+        return total, entropy, total - entropy
+    q_a, q_b = (balanced(s, epsilon, iterations) for s in (scores_a, scores_b))
+    return tuple((x + y) / 2 for x, y in zip(one(scores_a, q_b), one(scores_b, q_a)))
+"""
+OF_A, OF_B = "sinkhorn(scores_a.detach(), epsilon, iterations)", "sinkhorn(scores_b.detach(), epsilon, iterations)"
+ONE_DIRECTION = "only the direction code of {} from view {} is there; add the other one and take the mean."
+NOT_SINKHORN = "the codes are a plain softmax of the scores: without Sinkhorn nothing balances the prototypes."
 
 
-def _mean_of_terms(first: Sequence[Tensor], second: Sequence[Tensor]) -> Terms:
-    total, entropy, kl = ((a + b) / 2 for a, b in zip(first, second))
-    return total, entropy, kl
-
-
-def _sum_of_terms(first: Sequence[Tensor], second: Sequence[Tensor]) -> Terms:
-    total, entropy, kl = (a + b for a, b in zip(first, second))
-    return total, entropy, kl
-
-
-def _summed_total(first: Sequence[Tensor], second: Sequence[Tensor]) -> Terms:
-    return first[0] + second[0], (first[1] + second[1]) / 2, (first[2] + second[2]) / 2
-
-
-def _jointly(
-    scores_a: Tensor, scores_b: Tensor, temperature: float = 0.1, epsilon: float = 0.05, iterations: int = 3
-) -> Terms:
-    q_a, q_b = losses.sinkhorn(torch.cat([scores_a, scores_b]), epsilon, iterations).chunk(2)
-    return _mean_of_terms(
-        losses.swapped_prediction(scores_a, q_b, temperature), losses.swapped_prediction(scores_b, q_a, temperature)
-    )
-
-
-def _temperature_in_codes(
-    scores_a: Tensor, scores_b: Tensor, temperature: float = 0.1, epsilon: float = 0.05, iterations: int = 3
-) -> Terms:
-    return _swapped(lambda s, eps, n: losses.sinkhorn(s / temperature, eps, n))(
-        scores_a, scores_b, temperature, epsilon, iterations
-    )
-
-
-def _attached(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
+def _balanced(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
     """Sinkhorn through which gradients flow."""
-    return _balanced()(scores, epsilon, iterations)
+    logs = scores / epsilon
+    for _ in range(iterations):
+        logs = logs.log_softmax(dim=0).log_softmax(dim=1)
+    return logs.exp()
 
 
-def _swav_loop(
-    scores_a: Tensor, scores_b: Tensor, temperature: float = 0.1, epsilon: float = 0.05, iterations: int = 3
-) -> Terms:
-    q_a, q_b = (_potentials(s.detach(), epsilon, iterations) for s in (scores_a, scores_b))
-    return _mean_of_terms(_predicted_loop(scores_a, q_b, temperature), _predicted_loop(scores_b, q_a, temperature))
-
-
-def _stacked(
-    scores_a: Tensor, scores_b: Tensor, temperature: float = 0.1, epsilon: float = 0.05, iterations: int = 3
-) -> Terms:
-    """Other algebra: both directions as one batch of 2N; the mean over it is the mean of both."""
-    q = torch.cat([losses.sinkhorn(s, epsilon, iterations) for s in (scores_b, scores_a)])
-    return _by_torch(torch.cat([scores_a, scores_b]), q, temperature)
-
-
-def _as_two_crops(
-    scores_a: Tensor, scores_b: Tensor, temperature: float = 0.1, epsilon: float = 0.05, iterations: int = 3
-) -> Terms:
-    return losses.swav_multicrop([scores_a, scores_b], 2, temperature, epsilon, iterations)
-
-
-SWAV_WRONG = {
-    "own codes": Wrong(
-        _swapped(own=True), "each view predicts its own code; swap: the code of A is predicted from view B."
+declare(
+    __name__,
+    losses.swav,
+    number="6.6",
+    title="swap: each view predicts the other one's code",
+    difficulty=2,
+    importance=5,
+    minutes=8,
+    points=3,
+    hints=(
+        "Codes first: q_a = sinkhorn(scores_a, epsilon, iterations), and q_b from scores_b. Two separate calls.",
+        "Then swap: swapped_prediction(scores_a, q_b, temperature), and the same with scores_b and q_a.",
+        "Each call gives three numbers; return the mean of the two, term by term.",
     ),
-    "one direction": Wrong(
-        _swapped(pairing=lambda first, second: (first[0], first[1], first[2])),
-        "only the direction code of B from view A is there; add the other one and take the mean.",
-    ),
-    "the other direction": Wrong(
-        _swapped(pairing=lambda first, second: (second[0], second[1], second[2])),
-        "only the direction code of A from view B is there; add the other one and take the mean.",
-    ),
-    "sum": Wrong(
-        _swapped(pairing=_sum_of_terms),
-        "a sum of the two directions, as in the paper's eq. 1; here it is their mean, as in the official code.",
-    ),
-    "summed total": Wrong(
-        _swapped(pairing=_summed_total),
-        "the total is a sum of both directions while the other fields are means: total = code_entropy + kl must hold.",
-    ),
-    "jointly": Wrong(_jointly, "Sinkhorn ran once on both views together; run it on each view by itself."),
-    "codes attached": Wrong(
-        _swapped(_attached, one=lambda s, q, tau: _predicted(codes_of=_same)(s, q, tau)),
-        "a gradient flows through Sinkhorn: the codes are constants, detach them.",
-    ),
-    "softmax codes": Wrong(
-        _swapped(lambda s, eps, n: torch.softmax(s.detach() / eps, dim=1)),
-        "the codes are a plain softmax of the scores: without Sinkhorn nothing balances the prototypes.",
-    ),
-    "hard codes": Wrong(
-        _swapped(lambda s, eps, n: F.one_hot(losses.sinkhorn(s, eps, n).argmax(dim=1), s.shape[1]).to(s)),
-        "the codes were rounded to one-hot vectors; SwAV keeps them soft.",
-    ),
-    "temperature in the codes": Wrong(
-        _temperature_in_codes, "the scores were divided by the temperature before Sinkhorn; there only epsilon acts."
-    ),
-    "epsilon fixed": Wrong(
-        _swapped(lambda s, eps, n: losses.sinkhorn(s, 0.05, n)),
-        "the argument epsilon does not reach sinkhorn: 0.05 is only its default.",
-    ),
-    "iterations fixed": Wrong(
-        _swapped(lambda s, eps, n: losses.sinkhorn(s, eps, 3)),
-        "the argument iterations does not reach sinkhorn: 3 is only its default.",
-    ),
-    "temperature fixed": Wrong(
-        _swapped(one=lambda s, q, tau: losses.swapped_prediction(s, q)),
-        "the argument temperature does not reach the prediction: 0.1 is only its default.",
-    ),
-    "epsilon and temperature exchanged": Wrong(
-        lambda scores_a, scores_b, temperature=0.1, epsilon=0.05, iterations=3: losses.swav(
-            scores_a, scores_b, epsilon, temperature, iterations
+    cases=_score_pairs,
+    fields=("total", "code_entropy", "kl"),
+    answer="""
+        def swav(scores_a, scores_b, temperature=0.1, epsilon=0.05, iterations=3):
+            codes_a = sinkhorn(scores_a.detach(), epsilon, iterations)
+            codes_b = sinkhorn(scores_b.detach(), epsilon, iterations)
+            a_predicts_b = swapped_prediction(scores_a, codes_b, temperature)
+            b_predicts_a = swapped_prediction(scores_b, codes_a, temperature)
+            return tuple((first + second) / 2 for first, second in zip(a_predicts_b, b_predicts_a))
+    """,
+    mistakes={
+        "own codes": Edit(
+            "scores_a, codes_b -> scores_a, codes_a\nscores_b, codes_a -> scores_b, codes_b",
+            "each view predicts its own code; swap: the code of A is predicted from view B.",
         ),
-        "epsilon and temperature are exchanged: epsilon belongs to the codes, the temperature to the prediction.",
-    ),
-    "reversed": Wrong(
-        _swapped(one=_predicted(lambda s, q, tau: -(torch.softmax(s / tau, dim=1) * q.log()).sum(dim=1).mean())),
-        "the roles are exchanged: the codes are the target, the logarithm belongs to the prediction.",
-    ),
-    "bare tensor": Wrong(lambda *args, **kwargs: losses.swav(*args, **kwargs).total, "return the 3 values"),
-}
-
-register(
-    Exercise(
-        name="swav",
-        lesson=LESSON,
-        number="6.6",
-        title="swap: each view predicts the other one's code",
-        difficulty=2,
-        importance=5,
-        minutes=8,
-        points=3,
-        check=Agreement(losses.swav, _score_pairs, SWAV_WRONG, fields=("total", "code_entropy", "kl")),
-        hints=(
-            "Codes first: q_a = sinkhorn(scores_a, epsilon, iterations), and q_b from scores_b. Two separate calls.",
-            "Then swap: swapped_prediction(scores_a, q_b, temperature), and the same with scores_b and q_a.",
-            "Each call gives three numbers; return the mean of the two, term by term.",
+        "one direction": Edit("(first + second) / 2 -> first", ONE_DIRECTION.format("B", "A")),
+        "the other direction": Edit("(first + second) / 2 -> second", ONE_DIRECTION.format("A", "B")),
+        "A predicts both": Edit(
+            "scores_b, codes_a -> scores_a, codes_a",
+            "both codes are predicted from view A; the code of A is predicted from view B.",
         ),
-        right={"loop": _swav_loop, "one batch of 2N": _stacked, "two crops": _as_two_crops},
-    )
+        "code of B twice": Edit(
+            "scores_b, codes_a -> scores_b, codes_b", "the code of view A is not used: it is what view B must predict."
+        ),
+        "sum": Edit(
+            "/ 2 ->",
+            "a sum of the two directions, as in the paper's eq. 1; here it is their mean, as in the official code.",
+        ),
+        "summed total": Edit(
+            "return tuple( -> total, *rest = tuple(\nb_predicts_a)) -> b_predicts_a)); return 2 * total, *rest",
+            "the total is a sum of both directions, the other fields are means: total = code_entropy + kl must hold.",
+        ),
+        "jointly": Edit(
+            f"codes_a = {OF_A} -> both = sinkhorn(torch.cat([scores_a, scores_b]), epsilon, iterations)"
+            f"\ncodes_b = {OF_B} -> codes_a, codes_b = both.chunk(2)",
+            "Sinkhorn ran once on both views together; run it on each view by itself.",
+        ),
+        "codes attached": Body(
+            PREDICTED_LOOP, "a gradient flows through Sinkhorn: the codes are constants, detach them."
+        ),
+        "softmax codes": Edit(
+            f"{OF_A} -> torch.softmax(scores_a / epsilon, dim=1)\n{OF_B} -> torch.softmax(scores_b / epsilon, dim=1)",
+            NOT_SINKHORN,
+        ),
+        "softmax codes with the temperature": Edit(
+            f"{OF_A} -> torch.softmax(scores_a / temperature, dim=1)\n"
+            f"{OF_B} -> torch.softmax(scores_b / temperature, dim=1)",
+            NOT_SINKHORN,
+        ),
+        **within("sinkhorn", "one-hot", "no epsilon", "wrong sign"),
+        "temperature in the codes": Edit(
+            ".detach() -> .detach() / temperature",
+            "the scores were divided by the temperature before Sinkhorn; there only epsilon acts.",
+        ),
+        "epsilon fixed": Edit(
+            "epsilon -> 0.05", "the argument epsilon does not reach sinkhorn: 0.05 is only its default."
+        ),
+        "iterations fixed": Edit(
+            "iterations -> 3", "the argument iterations does not reach sinkhorn: 3 is only its default."
+        ),
+        "temperature fixed": Edit(
+            "temperature -> 0.1", "the argument temperature does not reach the prediction: 0.1 is only its default."
+        ),
+        "settings fixed": Edit(
+            ", epsilon, iterations ->", "the arguments epsilon and iterations do not reach sinkhorn: hand them on."
+        ),
+        "epsilon and temperature exchanged": Edit(
+            "temperature -> tau\nepsilon -> temperature\ntau -> epsilon",
+            "epsilon and temperature are exchanged: epsilon belongs to the codes, the temperature to the prediction.",
+        ),
+        "epsilon for the temperature": Edit(
+            "temperature -> epsilon",
+            "epsilon stands for the temperature in the prediction; it belongs to the codes only.",
+        ),
+        **within("swapped_prediction", "reversed", "no temperature", "sum over the batch", "mean over entries"),
+        "other order": Edit(
+            "b_predicts_a)) -> b_predicts_a))[::2] + (a_predicts_b[1] / 2 + b_predicts_a[1] / 2,)", ORDER
+        ),
+        "bare tensor": Edit("b_predicts_a)) -> b_predicts_a))[0]", "return the 3 values"),
+        "A detached": Edit(
+            "prediction(scores_a -> prediction(scores_a.detach()",
+            "no gradient reaches scores_a: only the codes are constants, both predictions are trained.",
+        ),
+        "B detached": Edit(
+            "prediction(scores_b -> prediction(scores_b.detach()",
+            "no gradient reaches scores_b: only the codes are constants, both predictions are trained.",
+        ),
+    },
+    using={"balanced": _balanced},
+    right={
+        "written out": PREDICTED_LOOP.replace("balanced(s,", "balanced(s.detach(),"),
+        # both directions as one batch of 2N; the mean over it is the mean of both
+        "one batch of 2N": """
+            q = torch.cat([losses.sinkhorn(s, epsilon, iterations) for s in (scores_b, scores_a)])
+            return losses.swapped_prediction(torch.cat([scores_a, scores_b]), q, temperature)
+        """,
+        "two crops": "return losses.swav_multicrop([scores_a, scores_b], 2, temperature, epsilon, iterations)",
+    },
 )
 
 
 # --- 6.7 label_votes --------------------------------------------------------------------------------------------
 
+COUNTED_ONCE = "{} counts a repeated pair only once: loop with += 1, bincount or accumulate=True."
 
-def _votes_loop(codes: Tensor, labels: Tensor, num_classes: int = 3) -> Tensor:
-    votes = codes.new_zeros(codes.shape[1], num_classes)
-    for q, label in zip(codes, labels.tolist()):
-        if label >= 0:
-            votes[int(q.argmax()), label] += 1
-    return votes
-
-
-def _votes_accumulated(codes: Tensor, labels: Tensor, num_classes: int = 3) -> Tensor:
-    known = labels >= 0
-    votes = codes.new_zeros(codes.shape[1], num_classes)
-    at = (codes.argmax(dim=1)[known], labels[known])
-    return votes.index_put_(at, codes.new_ones(int(known.sum())), accumulate=True)
-
-
-def _votes_bincount(codes: Tensor, labels: Tensor, num_classes: int = 3) -> Tensor:
-    """Other algebra: one number for each pair (cluster, class), counted."""
-    known = labels >= 0
-    pairs = codes.argmax(dim=1)[known] * num_classes + labels[known]
-    counts = torch.bincount(pairs, minlength=codes.shape[1] * num_classes)
-    return counts.view(codes.shape[1], num_classes).to(codes.dtype)
-
-
-def _votes_indexed(codes: Tensor, labels: Tensor, num_classes: int = 3) -> Tensor:
-    known = labels >= 0
-    votes = codes.new_zeros(codes.shape[1], num_classes)
-    votes[codes.argmax(dim=1)[known], labels[known]] += 1
-    return votes
-
-
-def _votes_of_all(codes: Tensor, labels: Tensor, num_classes: int = 3) -> Tensor:
-    votes = codes.new_zeros(codes.shape[1], num_classes)
-    for q, label in zip(codes, labels.tolist()):
-        votes[int(q.argmax()), label] += 1
-    return votes
-
-
-def _votes_soft(codes: Tensor, labels: Tensor, num_classes: int = 3) -> Tensor:
-    known = labels >= 0
-    return codes[known].T @ F.one_hot(labels[known], num_classes).to(codes)
-
-
-def _changed(end: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
-    return lambda codes, labels, num_classes=3: end(label_votes(codes, labels, num_classes))
-
-
-def _shares(votes: Tensor) -> Tensor:
-    return votes / votes.sum(dim=1, keepdim=True).clamp(min=1)
-
-
-VOTES_WRONG: dict[str, Any] = {
-    "unknown counted": Wrong(
-        _votes_of_all, "the label -1 means unknown, but as an index it is the last class: leave those samples out."
+declare(
+    __name__,
+    label_votes,
+    number="6.7",
+    title="name clusters by a few labels: count the votes",
+    difficulty=2,
+    importance=3,
+    minutes=8,
+    points=2,
+    hints=(
+        "The cluster of sample i is codes[i].argmax(). Samples with labels[i] == -1 have no vote.",
+        "Start from codes.new_zeros(K, num_classes), and add 1 at [cluster, label] for each labelled sample.",
+        "A loop will do: for q, y in zip(codes, labels.tolist()): if y >= 0: votes[q.argmax(), y] += 1.",
     ),
-    "unknown as class 0": Wrong(
-        lambda codes, labels, num_classes=3: label_votes(codes, labels.clamp(min=0), num_classes),
-        "unknown labels were counted as class 0: leave those samples out.",
-    ),
-    "counted once": Wrong(
-        _votes_indexed,
-        "votes[i, j] += 1 with index tensors counts a repeated pair only once: loop, bincount or accumulate=True.",
-    ),
-    "soft votes": Wrong(
-        _votes_soft, "soft codes were added up; a sample votes in the one cluster where its code is largest."
-    ),
-    "transposed": Wrong(_changed(lambda votes: votes.T), "your table is classes x clusters; a row is a cluster."),
-    "shares": Wrong(_changed(_shares), "these are shares of each cluster; return the plain counts."),
-    "shares of a class": Wrong(
-        _changed(lambda votes: votes / votes.sum(dim=0).clamp(min=1)),
-        "these are shares of each class; return the plain counts.",
-    ),
-    "smallest entry": Wrong(
-        lambda codes, labels, num_classes=3: label_votes(-codes, labels, num_classes),
-        "the cluster of a sample is where its code is largest, not smallest.",
-    ),
-    "one-hot of the winner": Wrong(
-        _changed(lambda votes: F.one_hot(votes.argmax(dim=1), votes.shape[1]).to(votes)),
-        "only the winner of each cluster is marked; return all counts. Who wins is the next step.",
-    ),
-}
-
-register(
-    Exercise(
-        name="label_votes",
-        lesson=LESSON,
-        number="6.7",
-        title="name clusters by a few labels: count the votes",
-        difficulty=2,
-        importance=3,
-        minutes=8,
-        points=2,
-        check=Agreement(label_votes, _votes, VOTES_WRONG, gradients=False),
-        hints=(
-            "The cluster of sample i is codes[i].argmax(). Samples with labels[i] == -1 have no vote.",
-            "Start from codes.new_zeros(K, num_classes), and add 1 at [cluster, label] for each labelled sample.",
-            "A loop will do: for q, y in zip(codes, labels.tolist()): if y >= 0: votes[q.argmax(), y] += 1.",
+    cases=_votes,
+    gradients=False,
+    answer="""
+        def label_votes(codes, labels, num_classes=3):
+            votes = codes.new_zeros(codes.shape[1], num_classes)
+            for cluster, label in zip(codes.argmax(dim=1).tolist(), labels.tolist()):
+                if label >= 0:
+                    votes[cluster, label] += 1
+            return votes
+    """,
+    mistakes={
+        "unknown counted": Edit(
+            "label >= 0 -> True",
+            "the label -1 means unknown, but as an index it is the last class: leave those samples out.",
         ),
-        right={"loop": _votes_loop, "accumulated": _votes_accumulated, "bincount": _votes_bincount},
-    )
+        "unknown as class 0": Edit(
+            "label >= 0 -> True\n[cluster, label] -> [cluster, max(label, 0)]",
+            "unknown labels were counted as class 0: leave those samples out.",
+        ),
+        "class 0 left out": Edit(">= 0 -> > 0", "class 0 was left out: only the label -1 is unknown."),
+        "counted once": Body(
+            """
+            votes, known = codes.new_zeros(codes.shape[1], num_classes), labels >= 0
+            votes[codes.argmax(dim=1)[known], labels[known]] += 1
+            return votes
+            """,
+            COUNTED_ONCE.format("votes[i, j] += 1 with index tensors"),
+        ),
+        "soft votes": Body(
+            "known = labels >= 0\nreturn codes[known].T @ F.one_hot(labels[known], num_classes).to(codes)",
+            "soft codes were added up; a sample votes in the one cluster where its code is largest.",
+        ),
+        "transposed": Edit("return votes -> return votes.T", "your table is classes x clusters; a row is a cluster."),
+        "shares": Edit(
+            "return votes -> return votes / votes.sum(dim=1, keepdim=True).clamp(min=1)",
+            "these are shares of each cluster; return the plain counts.",
+        ),
+        "shares of a class": Edit(
+            "return votes -> return votes / votes.sum(dim=0).clamp(min=1)",
+            "these are shares of each class; return the plain counts.",
+        ),
+        "shares of all": Edit(
+            "return votes -> return votes / votes.sum()", "these are shares of all votes; return the plain counts."
+        ),
+        "smallest entry": Edit(
+            "argmax -> argmin", "the cluster of a sample is where its code is largest, not smallest."
+        ),
+        "one-hot of the winner": Edit(
+            "return votes -> return F.one_hot(votes.argmax(dim=1), num_classes).to(votes)",
+            "only the winner of each cluster is marked; return all counts. Who wins is the next step.",
+        ),
+        "whole numbers": Edit("return votes -> return votes.long()", "Results keep the type of the input"),
+    },
+    right={
+        "accumulated": """
+            votes, known = codes.new_zeros(codes.shape[1], num_classes), labels >= 0
+            at = (codes.argmax(dim=1)[known], labels[known])
+            return votes.index_put_(at, codes.new_ones(int(known.sum())), accumulate=True)
+        """,
+        # one number for each pair (cluster, class), counted
+        "bincount": """
+            known = labels >= 0
+            pairs = codes.argmax(dim=1)[known] * num_classes + labels[known]
+            counts = torch.bincount(pairs, minlength=codes.shape[1] * num_classes)
+            return counts.view(codes.shape[1], num_classes).to(codes.dtype)
+        """,
+    },
 )
