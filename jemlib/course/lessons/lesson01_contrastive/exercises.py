@@ -10,7 +10,7 @@ from torch import Tensor
 
 from jemlib import diagnose, losses
 from jemlib.course.machinery.agreement import Case
-from jemlib.course.machinery.answers import Body, Edit, Mistaken, declare
+from jemlib.course.machinery.answers import Body, Edit, declare
 from jemlib.course.machinery.inputs import pairs_with, single_views, views
 
 FIELDS = ("total", "alignment", "contrast")
@@ -64,6 +64,10 @@ NO_NORMALIZATION = (
 OVER_BATCH = "the columns were normalised over the batch; normalise each row over its D features, dim=1."
 SUM_OVER_BATCH = "a sum over the batch; this loss is a mean."
 NO_LOG = "the log of the sum is missing: it is what makes the two terms minus a log-probability."
+NO_LOG_SUMMED = (
+    "the total is minus the sum of the probabilities, as the hand-written notes print it: take the log of each, and "
+    "the mean over N."
+)
 LOG_OF_EACH = "the log was taken of each exponential, which undoes it; it stands outside the sum over j."
 LOG_OUTSIDE = (
     "the log was taken last, of the mean over the anchors. Each anchor has its own log; the mean over them comes last."
@@ -83,68 +87,57 @@ OF_CONTRAST = (
 DISTANCES_OF_ROWS = "the rows were not normalised: distances are measured on the unit sphere."
 
 
-def _of_scores(text: str, default: str = "0.2") -> dict[str, Mistaken]:
-    """Mistakes that any loss with `scores`, `alignment` and `contrast` invites, as edits of one of its ways."""
+def _of_scores(default: str = "0.2") -> dict[str, Edit]:
+    """Mistakes that any loss with `scores`, `alignment` and `contrast` invites, given its default temperature."""
     return {
         "no temperature": Edit(
-            "/ temperature ->", "the temperature is missing: every similarity is divided by it, in both terms.", of=text
+            "/ temperature ->", "the temperature is missing: every similarity is divided by it, in both terms."
         ),
         "temperature fixed": Edit(
-            f"temperature -> {default}", "the argument temperature is ignored: you used its default.", of=text
+            f"temperature -> {default}", "the argument temperature is ignored: you used its default."
         ),
         "temperature inverted": Edit(
-            "/ temperature -> * temperature",
-            "the similarities were multiplied by the temperature; divide by it.",
-            of=text,
+            "/ temperature -> * temperature", "the similarities were multiplied by the temperature; divide by it."
         ),
         "alignment not divided": Edit(
-            "= -scores. -> = -temperature * scores.",
-            "the alignment is not divided by the temperature; both terms are.",
-            of=text,
+            "= -scores. -> = -temperature * scores.", "the alignment is not divided by the temperature; both terms are."
         ),
         "sign": Edit(
-            "= -scores -> = scores",
-            "the sign is turned around: alignment is minus the similarity of the positives.",
-            of=text,
+            "= -scores -> = scores", "the sign is turned around: alignment is minus the similarity of the positives."
         ),
         "subtracted": Edit(
             "alignment + contrast -> alignment - contrast",
             "the contrast was subtracted; the total is alignment + contrast.",
-            of=text,
         ),
         "other order": Edit(
             "alignment + contrast, alignment, contrast -> alignment, contrast, alignment + contrast",
             "the values come in another order: (total, alignment, contrast).",
-            of=text,
         ),
-        "bare tensor": Edit("contrast, alignment, contrast -> contrast", "return the 3 values", of=text),
-        "no log": Edit("logsumexp(dim=1) -> exp().sum(dim=1)", NO_LOG, of=text),
-        "log of each": Edit("logsumexp(dim=1) -> sum(dim=1)", LOG_OF_EACH, of=text),
+        "bare tensor": Edit("contrast, alignment, contrast -> contrast", "return the 3 values"),
+        "no log": Edit("logsumexp(dim=1) -> exp().sum(dim=1)", NO_LOG),
+        "log of each": Edit("logsumexp(dim=1) -> sum(dim=1)", LOG_OF_EACH),
         "log outside the mean": Edit(
-            "logsumexp(dim=1).mean() -> logsumexp(dim=(0, 1)).sub(math.log(len(scores)))", LOG_OUTSIDE, of=text
+            "logsumexp(dim=1).mean() -> logsumexp(dim=(0, 1)).sub(math.log(len(scores)))", LOG_OUTSIDE
         ),
-        "one sum for all": Edit("logsumexp(dim=1) -> logsumexp(dim=(0, 1))", ONE_SUM, of=text),
-        "detached": Edit(("/ temperature -> / temperature\n    scores = scores.detach()",), NO_GRADIENT, of=text),
-        "contrast detached": Edit(".logsumexp -> .detach().logsumexp", OF_CONTRAST, of=text),
+        "one sum for all": Edit("logsumexp(dim=1) -> logsumexp(dim=(0, 1))", ONE_SUM),
+        "detached": Edit(("/ temperature -> / temperature\n    scores = scores.detach()",), NO_GRADIENT),
+        "contrast detached": Edit(".logsumexp -> .detach().logsumexp", OF_CONTRAST),
     }
 
 
-def _of_two_views(text: str) -> dict[str, Mistaken]:
-    """Mistakes in the N x N cosines of view A with view B."""
-    a, b = "F.normalize(z_a, dim=1)", "F.normalize(z_b, dim=1)"
-    return {
-        "no normalisation": Edit(f"{a} -> z_a\n{b} -> z_b", NO_NORMALIZATION, of=text),
-        "A not normalised": Edit(f"{a} -> z_a", "the rows of z_a were not divided by their length.", of=text),
-        "B not normalised": Edit(f"{b} -> z_b", "the rows of z_b were not divided by their length.", of=text),
-        "over the batch": Edit("z_a, dim=1 -> z_a, dim=0\nz_b, dim=1 -> z_b, dim=0", OVER_BATCH, of=text),
-        "sum": Edit(".mean() -> .sum()", SUM_OVER_BATCH, of=text),
-        "view B unused": Edit(
-            f"{b} -> {a}", "view B is not used: the positive of a row of z_a is the same row of z_b.", of=text
-        ),
-        "view A unused": Edit(f"{a} -> {b}", "view A is not used: its rows are the anchors.", of=text),
-        "view A detached": Edit("(z_a, -> (z_a.detach(),", NO_GRADIENT_TO_A, of=text),
-        "view B detached": Edit("(z_b, -> (z_b.detach(),", NO_GRADIENT_TO_B, of=text),
-    }
+A, B = "F.normalize(z_a, dim=1)", "F.normalize(z_b, dim=1)"
+# Mistakes in the N x N cosines of view A with view B.
+OF_TWO_VIEWS = {
+    "no normalisation": Edit(f"{A} -> z_a\n{B} -> z_b", NO_NORMALIZATION),
+    "A not normalised": Edit(f"{A} -> z_a", "the rows of z_a were not divided by their length."),
+    "B not normalised": Edit(f"{B} -> z_b", "the rows of z_b were not divided by their length."),
+    "over the batch": Edit("z_a, dim=1 -> z_a, dim=0\nz_b, dim=1 -> z_b, dim=0", OVER_BATCH),
+    "sum": Edit(".mean() -> .sum()", SUM_OVER_BATCH),
+    "view B unused": Edit(f"{B} -> {A}", "view B is not used: the positive of a row of z_a is the same row of z_b."),
+    "view A unused": Edit(f"{A} -> {B}", "view A is not used: its rows are the anchors."),
+    "view A detached": Edit("(z_a, -> (z_a.detach(),", NO_GRADIENT_TO_A),
+    "view B detached": Edit("(z_b, -> (z_b.detach(),", NO_GRADIENT_TO_B),
+}
 
 
 # --- 1.1 and 1.2 info_nce ---------------------------------------------------------------------------------------
@@ -194,55 +187,47 @@ INFO_NCE_RIGHT = {
     """,
 }
 NAIVE = INFO_NCE_RIGHT["matrix algebra"].replace("logsumexp(dim=1)", "exp().sum(dim=1).log()")
-INFO_NCE_MISTAKES: dict[str, Mistaken] = {
-    **_of_scores("matrix algebra"),
-    **_of_two_views("matrix algebra"),
+INFO_NCE_MISTAKES = {
+    **_of_scores(),
+    **OF_TWO_VIEWS,
     "positive left out": Edit(
         "scores.logsumexp -> scores.masked_fill(torch.eye(len(scores), dtype=torch.bool), -math.inf).logsumexp",
         "the positive is left out of the sum under the log: that is the decoupled form. Here j runs over all N rows "
         "of z_b.",
-        of="matrix algebra",
     ),
     "wrong axis": Edit(
         "logsumexp(dim=1) -> logsumexp(dim=0)",
         "the sum runs over the rows of z_a (dim=0): an anchor of A is compared with all rows of z_b, dim=1.",
-        of="matrix algebra",
     ),
     "both directions": Edit(
         "scores.logsumexp(dim=1) -> (scores.logsumexp(dim=1) + scores.logsumexp(dim=0)).div(2)",
         "that is the average of both directions; here only rows of z_a are anchors.",
-        of="matrix algebra",
     ),
     "minus the probability": Edit(
         "return alignment + contrast -> return -scores.softmax(dim=1).diagonal().mean()",
         "the total is minus the mean probability; take its log first. Without the log a badly ranked positive "
         "has hardly any gradient.",
-        of="matrix algebra",
     ),
     "minus the probability, summed": Edit(
-        "return alignment + contrast -> return -scores.softmax(dim=1).diagonal().sum()",
-        "the total is minus the sum of the probabilities, as the hand-written notes print it: take the log of each, "
-        "and the mean over N.",
-        of="matrix algebra",
+        "return alignment + contrast -> return -scores.softmax(dim=1).diagonal().sum()", NO_LOG_SUMMED
     ),
-    "mean of exponentials": Edit(
-        "logsumexp(dim=1) -> logsumexp(dim=1).sub(math.log(len(scores)))", MEAN_OF_EXP, of="matrix algebra"
+    "minus the probability, summed, and no log": Edit(
+        "return alignment + contrast -> return -scores.softmax(dim=1).diagonal().sum()\n"
+        "logsumexp(dim=1) -> exp().sum(dim=1)",
+        NO_LOG_SUMMED,
     ),
+    "mean of exponentials": Edit("logsumexp(dim=1) -> logsumexp(dim=1).sub(math.log(len(scores)))", MEAN_OF_EXP),
     "all pairs are positives": Edit(
-        "scores.diagonal() -> scores",
-        "the alignment averages over all pairs; only the diagonal holds the positives.",
-        of="matrix algebra",
+        "scores.diagonal() -> scores", "the alignment averages over all pairs; only the diagonal holds the positives."
     ),
     "contrast not divided": Edit(
         "scores.logsumexp -> (scores * temperature).logsumexp",
         "the scores under the log are not divided by the temperature; both terms are.",
-        of="matrix algebra",
     ),
     "times 2 tau": Edit(
         "return alignment + contrast, alignment, contrast "
         "-> return tuple(2 * temperature * term for term in (alignment + contrast, alignment, contrast))",
         "multiplied by 2 * temperature, as MoCo v3 scales its loss; here it has no such factor.",
-        of="matrix algebra",
     ),
 }
 
@@ -279,7 +264,7 @@ declare(
             return alignment + contrast, alignment, contrast
     """,
     mistakes={
-        **INFO_NCE_MISTAKES,
+        **{name: mistake._replace(of="matrix algebra") for name, mistake in INFO_NCE_MISTAKES.items()},
         "last one left out": Edit(
             "exponentials = exponentials + torch -> exponentials = exponentials + (j < n - 1) * torch",
             "the last row of z_b is left out of the sum: j runs over all N of them.",
@@ -364,8 +349,8 @@ declare(
     """,
     mistakes={
         # without "temperature fixed": it has no default here. "log of each" would be minus infinity.
-        **{name: m for name, m in _of_scores("").items() if name not in ("temperature fixed", "log of each")},
-        **_of_two_views(""),
+        **{name: m for name, m in _of_scores().items() if name not in ("temperature fixed", "log of each")},
+        **OF_TWO_VIEWS,
         "sum": Edit(
             ".mean() -> .sum()", "a sum over the batch, as Barlow Twins prints it; jemlib takes the mean over N."
         ),
@@ -453,7 +438,7 @@ declare(
             return alignment + contrast, alignment, contrast
     """,
     mistakes={
-        **{name: m for name, m in _of_scores("", default="0.5").items() if name != "log of each"},
+        **{name: m for name, m in _of_scores("0.5").items() if name != "log of each"},
         "no normalisation": Edit(
             "F.normalize(torch.cat([z_a, z_b]), dim=1) -> torch.cat([z_a, z_b])", NO_NORMALIZATION
         ),
@@ -947,10 +932,7 @@ declare(
         "keys not normalised": Edit(
             "F.normalize(k.detach(), dim=1) -> k.detach()", "the positive keys were not normalised."
         ),
-        "over the batch": Edit(
-            "(q, dim=1 -> (q, dim=0\ndetach(), dim=1 -> detach(), dim=0",
-            OVER_BATCH,
-        ),
+        "over the batch": Edit("(q, dim=1 -> (q, dim=0\ndetach(), dim=1 -> detach(), dim=0", OVER_BATCH),
         "no temperature": Edit(
             "/ temperature ->", "the temperature is missing: every similarity is divided by it, in both terms."
         ),
