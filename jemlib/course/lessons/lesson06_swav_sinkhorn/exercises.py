@@ -879,8 +879,6 @@ declare(
 
 # --- 6.7 label_votes --------------------------------------------------------------------------------------------
 
-COUNTED_ONCE = "{} counts a repeated pair only once: loop with += 1, bincount or accumulate=True."
-
 declare(
     __name__,
     label_votes,
@@ -921,7 +919,7 @@ declare(
             votes[codes.argmax(dim=1)[known], labels[known]] += 1
             return votes
             """,
-            COUNTED_ONCE.format("votes[i, j] += 1 with index tensors"),
+            "votes[i, j] += 1 with index tensors counts a repeated pair only once: loop, bincount or accumulate=True.",
         ),
         "soft votes": Body(
             "known = labels >= 0\nreturn codes[known].T @ F.one_hot(labels[known], num_classes).to(codes)",
