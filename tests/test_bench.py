@@ -13,6 +13,7 @@ def test_every_part_counts_two_views_an_image() -> None:
         assert views == 16
 
 
+@pytest.mark.slow
 def test_the_ratios_are_those_of_the_rates() -> None:
     found = bench.bench(seconds=0.4, rounds=2)
     rates = found["views_per_second"]

@@ -11,6 +11,8 @@ import nbformat
 import pytest
 from check_executed_cells import main
 
+pytestmark = pytest.mark.slow  # programs of their own, each of which imports Jupyter
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):

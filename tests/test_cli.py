@@ -41,6 +41,7 @@ def test_jem_alone_lists_the_commands() -> None:
     assert all(command in output for command in COMMANDS)
 
 
+@pytest.mark.slow
 def test_train_then_evaluate_then_train_again(jem, tmp_path: Path) -> None:
     out = str(tmp_path / "run")
     arguments = ("train", "vicreg", "--scale", "smoke", "--seed", "3", "--out", out, "--set", "widths=32,32")
@@ -62,6 +63,7 @@ def test_train_then_evaluate_then_train_again(jem, tmp_path: Path) -> None:
     assert third.splitlines()[0] == first.splitlines()[0]
 
 
+@pytest.mark.slow
 def test_compare_writes_a_table_a_plot_and_a_record(jem, tmp_path: Path) -> None:
     out = tmp_path / "compare"
     code, output, _ = jem(
@@ -93,6 +95,7 @@ def test_an_error_is_one_line_that_names_the_argument(jem, tmp_path, monkeypatch
     assert "Traceback" not in errors
 
 
+@pytest.mark.slow
 def test_collapse_prints_what_sees_it_and_writes_a_record(jem, tmp_path: Path) -> None:
     out = tmp_path / "collapse.json"
     code, output, _ = jem("collapse", "simclr.negatives", "--scale", "smoke", "--seeds", "1", "--out", str(out))

@@ -91,6 +91,7 @@ def verdicts_on_wrong_answers(exercise_name):
     return {name: examine(named(exercise_name, answer.function)) for name, answer in wrong.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("exercise", "name"), WRONG, ids=ids(WRONG))
 def test_a_wrong_answer_is_incorrect_and_its_mistake_is_named(exercise, name):
     wrong, verdict = exercise.wrong[name], verdicts_on_wrong_answers(exercise.name)[name]
@@ -124,6 +125,7 @@ def test_a_mistake_that_is_not_in_the_list_still_gets_its_size_and_place(exercis
     assert "it should be" in verdict.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.name)
 def test_a_check_is_small_work(exercise):
     """A learner must not wait. Seconds depend on the machine; the tensor operations of a check do not."""

@@ -15,6 +15,7 @@ from jemlib.course.machinery.exercises import of_lesson
 
 nbgrader = pytest.importorskip("nbgrader", reason="needs the teaching extra: pip install -e '.[teaching]'")
 
+pytestmark = pytest.mark.slow  # programs of their own, each of which imports Jupyter
 REPOSITORY = Path(__file__).resolve().parents[1]
 LESSON = "02_barlow_twins"
 POINTS = {exercise.name: exercise.points for exercise in of_lesson(LESSON)}

@@ -321,6 +321,7 @@ def test_the_left_object_of_a_scene_is_the_object_drawn_alone() -> None:
 # --- quality
 
 
+@pytest.mark.slow
 def test_raw_pixels_do_not_give_the_class_away(train: Images, test: Images) -> None:
     accuracy = knn_accuracy(train.pixels, train.labels, test.pixels, test.labels)
     assert 0.1 < accuracy <= 0.30
@@ -348,6 +349,7 @@ def features(net: nn.Module, images: Images) -> Tensor:
     return torch.cat([net(normalised(part)) for part in images.pixels.split(1000)])
 
 
+@pytest.mark.slow
 def test_an_untrained_encoder_does_not_give_the_class_away(train: Images, test: Images) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -499,6 +501,7 @@ def test_images_that_do_not_fit_together_are_refused(change: dict[str, object], 
         Images(**{**good, **change})  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_another_process_draws_the_same_factors() -> None:
     code = (
         "import torch; from jemlib.data import motifs; "

@@ -89,6 +89,7 @@ def test_the_protocol_names_a_folder_without_its_place() -> None:
     assert "images of folder:cifar10/train, scored" in protocol(elsewhere, test)
 
 
+@pytest.mark.slow
 def test_a_comparison_has_every_method_every_seed_and_the_baselines(tmp_path: Path) -> None:
     table = compare(["vicreg", "simclr"], scale="smoke", seeds=2, out=tmp_path, steps=3)
     assert [(r["method"], r["seed"]) for r in table["runs"]] == [

@@ -19,6 +19,7 @@ def _no_window() -> None:
     plt.switch_backend("agg")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "draw",
     [

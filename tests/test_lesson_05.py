@@ -35,6 +35,7 @@ def _flow():
     return linear_contrastive_dynamics(x, x + 0.1, [torch.eye(3, dtype=torch.float64)], steps=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "draw",
     [
@@ -99,6 +100,7 @@ def test_short_runs_take_a_sixth_of_the_steps_in_float32() -> None:
     assert short(SCALES["smoke"], 512).steps == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_linear_claim_holds_for_each_seed(seed: int) -> None:
     claim = claims.known()["collapse.augmentation-and-depth-lose-directions"]

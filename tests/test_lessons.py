@@ -44,6 +44,7 @@ def test_every_import_of_a_lesson_exists(lesson):
                     importlib.import_module(f"{node.module}.{alias.name}")
 
 
+@pytest.mark.slow
 @EACH
 def test_every_symbol_of_the_notation_table_exists_in_jemlib_or_in_the_lesson(lesson):
     assert len(notation_names(SOURCES[lesson])) >= 5

@@ -45,6 +45,7 @@ def trained(name: str, images: Images, *, steps: int = 8, **arguments: Any) -> M
     return method
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_run_cut_in_two_ends_at_the_weights_of_the_whole_run(name: str, images: Images, tmp_path: Path) -> None:
     def stop(method: Method, row: dict[str, float]) -> None:

@@ -148,6 +148,7 @@ def test_the_citation_and_the_changelog_have_the_version_of_the_package() -> Non
     assert re.search(r"^## (\S+)", changes, re.MULTILINE)[1] == PROJECT["version"]
 
 
+@pytest.mark.slow
 def test_python_m_jemlib_is_the_jem_command() -> None:
     command = [sys.executable, "-m", "jemlib", "evaluate", "no-such-run"]
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
@@ -239,6 +240,7 @@ def test_what_is_committed_names_no_machine() -> None:
             assert not words.search(path.read_text(errors="ignore")), name
 
 
+@pytest.mark.slow
 def test_importing_the_library_is_quiet_and_leaves_plots_and_widgets_out() -> None:
     """`import jemlib` and the losses must not drag matplotlib and Jupyter in."""
     code = "import sys, jemlib, jemlib.losses; print([m for m in ('matplotlib', 'ipywidgets') if m in sys.modules])"

@@ -63,6 +63,7 @@ def test_a_run_reports_every_diagnostic() -> None:
     assert set(DIAGNOSTICS) | {"loss", "seconds"} == found.keys()
 
 
+@pytest.mark.slow
 def test_the_record_holds_settings_thresholds_and_all_seeds(tmp_path: Path) -> None:
     record = run_removals(["vicreg.covariance"], seeds=2, scale="smoke", out=tmp_path / "record.json")
     written = json.loads((tmp_path / "record.json").read_text())

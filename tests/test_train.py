@@ -153,6 +153,7 @@ def wait_for_rows(folder: Path, rows: int, process: subprocess.Popen[bytes]) -> 
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_killed_process_resumes_to_the_same_weights_bit_for_bit(tmp_path: Path) -> None:
     """SIGKILL leaves no time to tidy up; what is on disk must be enough."""
     steps = 60
