@@ -80,7 +80,7 @@ class Examiner:
 def _serve(pipe: Connection) -> None:
     from jemlib.course import examine
 
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # what an answer prints is not what is measured
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115, for good: what an answer prints is not what is measured
     pipe.send("ready")
     while True:
         lesson, exercise, source = pipe.recv()
@@ -142,6 +142,7 @@ def main() -> None:
     if problems := [problem for lesson, module in chosen.items() for problem in misfiled(lesson, module)]:
         print("\n".join(problems))
         sys.exit(f"{len(problems)} answers stand in the wrong list.")
+    print(f"{sum(len(m.WRONG) + len(m.RIGHT) for m in chosen.values())} answers stand in the right list, by numbers.")
     if options.truth:
         return
     examiner, seen = Examiner(), {}
