@@ -54,13 +54,14 @@ WRONG += [
     wrong(energy("return ((z_a - z_b) ** 2).sum() / (len(z_a) - 1)"), "N - 1", "N-1", misleading=()),
     wrong(energy("return ((z_a - z_b) ** 2).sum(dim=1)"), "shape", "scalar", "one number", "mean"),
     wrong(energy("return 0.5 * ((z_a - z_b) ** 2).sum(dim=1).mean()"), "half", "0.5", "1/2", *FACTOR, misleading=()),
-    wrong(energy("return -((z_a - z_b) ** 2).sum(dim=1).mean()"), "sign", "minus", "negative", "-1"),
+    wrong(energy("return -((z_a - z_b) ** 2).sum(dim=1).mean()"), "sign", "minus", "negative", "-1", misleading=()),
     wrong(energy("return ((z_a + z_b) ** 2).sum(dim=1).mean()"), "sign", "plus", "minus", "difference", "added"),
     wrong(
         energy("return ((z_a - z_b).sum(dim=1) ** 2).mean()"), "before", "square of the sum", "each", "first", "order"
     ),
     wrong(
         energy("return (z_a.mean(dim=0) - z_b.mean(dim=0)).square().sum()"),
+        "mean first",
         "mean embedding",
         "means",
         "each pair",
@@ -127,6 +128,7 @@ WRONG += [
     ),
     wrong(
         mirror("return torch.where(which.view(-1, 1, 1, 1), x, x.flip(3))"),
+        "exchange",
         "other",
         "not chosen",
         "swap",
@@ -249,7 +251,7 @@ WRONG += [
         "absolute",
         *LENGTH,
     ),
-    wrong(edited(COSINE_LOOP, (LENGTHS, "dot / (x.norm() * y.norm())")), "row", "whole", "each", misleading=()),
+    wrong(edited(COSINE_LOOP, (LENGTHS, "dot / (x.norm() * y.norm())")), "row", "whole", "each", misleading=RATIO),
     wrong(edited(COSINE_LOOP, (LENGTHS, "1 - " + LENGTHS)), "distance", "1 -", "sign"),
     wrong(edited(COSINE_LOOP, (LENGTHS, "torch.acos(dot / (x[i].norm() * y[j].norm()))")), "angle", "cos"),
     wrong(
@@ -314,17 +316,6 @@ RIGHT += [
             """
         )
     ),
-    right(
-        cosine_loop(
-            """
-            out = x.new_empty(x.shape[0], y.shape[0])
-            for i, a in enumerate(x):
-                for j, b in enumerate(y):
-                    out[i, j] = sum(a * b) / math.sqrt(float(a @ a)) / math.sqrt(float(b @ b))
-            return out
-            """
-        )
-    ),
     right(cosine_loop("return torch.stack([F.cosine_similarity(a[None], y) for a in x])")),
 ]
 
@@ -343,12 +334,13 @@ WRONG += [
     wrong(cosine("return F.normalize(y, dim=1) @ F.normalize(x, dim=1).T"), "transpos", "shape", "(M, N)"),
     wrong(cosine("return F.normalize(x, dim=1).T @ F.normalize(y, dim=1)"), "transpos", "shape", "size"),
     wrong(cosine("return (x @ y.T) / ((x**2).sum(1)[:, None] * (y**2).sum(1))"), "root", "sqrt", "square"),
-    wrong(cosine("return (x @ y.T) / (x.norm() * y.norm())"), "row", "whole", "each", "dim=1", misleading=()),
+    wrong(cosine("return (x @ y.T) / (x.norm() * y.norm())"), "row", "whole", "each", "dim=1", misleading=RATIO),
     wrong(cosine("return F.cosine_similarity(x, y)"), "shape", "size", "pair", "every row", "matrix"),
     wrong(cosine("u = F.normalize(x, dim=1)\nreturn u @ u.T"), "y", "shape"),
     wrong(
         cosine(
-            "return F.normalize(x - x.mean(dim=1, keepdim=True), dim=1) @ F.normalize(y - y.mean(dim=1, keepdim=True), dim=1).T"
+            "return F.normalize(x - x.mean(dim=1, keepdim=True), dim=1) @ F.normalize(y - "
+            "y.mean(dim=1, keepdim=True), dim=1).T"
         ),
         "cent",
         "mean",
@@ -380,7 +372,8 @@ RIGHT += [
     right(cosine("return torch.einsum('md,nd->mn', F.normalize(x), F.normalize(y))")),
     right(
         cosine(
-            "return 1 - torch.cdist(F.normalize(x), F.normalize(y), compute_mode='donot_use_mm_for_euclid_dist') ** 2 / 2"
+            "return 1 - torch.cdist(F.normalize(x), F.normalize(y), "
+            "compute_mode='donot_use_mm_for_euclid_dist') ** 2 / 2"
         )
     ),
     right(cosine("return (x / x.norm(dim=1, keepdim=True)) @ (y / y.norm(dim=1, keepdim=True)).transpose(0, 1)")),
@@ -420,7 +413,15 @@ WRONG += [
     wrong(edited(KNN, (WEIGHTS, "nearest / temperature")), "exp"),
     wrong(edited(KNN, (WEIGHTS, "nearest.exp() / temperature")), "temperature", "inside", "before"),
     wrong(edited(KNN, (WEIGHTS, "(nearest / 0.1).exp()")), "temperature", "0.1"),
-    wrong(edited(KNN, (WEIGHTS, "(-nearest / temperature).exp()")), "sign", "minus", "negative", "nearer", "-1"),
+    wrong(
+        edited(KNN, (WEIGHTS, "(-nearest / temperature).exp()")),
+        "sign",
+        "minus",
+        "negative",
+        "nearer",
+        "-1",
+        misleading=(*RATIO, "least similar"),
+    ),
     wrong(edited(KNN, (WEIGHTS, "(nearest / temperature).softmax(dim=1)")), "softmax", "normal", "sum to 1"),
     wrong(edited(KNN, (".topk(k,", ".topk(20,")), "k ", "20", "range", "neighbours"),
     wrong(edited(KNN, (".topk(k,", ".topk(similarity.shape[1],")), "k ", "all", "nearest"),
@@ -588,7 +589,7 @@ WRONG += [
     wrong(edited(STD, (".mean()", ".median()")), "mean", "median"),
     wrong(edited(STD, (".mean()", ".min()")), "mean", "minimum", "smallest"),
     wrong(edited(STD, ("F.normalize(z, dim=1)", "F.normalize(z - z.mean(dim=0), dim=1)")), "cent", "mean"),
-    wrong(edited(STD, ("F.normalize(z, dim=1)", "z / z.norm()")), "row", "each", "whole", *LENGTH, misleading=()),
+    wrong(edited(STD, ("F.normalize(z, dim=1)", "z / z.norm()")), "row", "each", "whole", *LENGTH, misleading=RATIO),
     wrong(
         edited(STD, ("u.std(dim=0, correction=0)", "torch.sqrt(u.var(dim=0, correction=0) + 1e-4)")),
         "eps",
@@ -613,7 +614,10 @@ RIGHT += [
     right(std("u = F.normalize(z)\nreturn (u - u.mean(0)).pow(2).mean(0).sqrt().sum() / math.sqrt(z.shape[1])")),
     right(
         std(
-            "u = F.normalize(z)\nreturn (u.square().mean(0) - u.mean(0).square()).clamp(min=0).sqrt().mean() * np.sqrt(z.shape[1])"
+            """
+            u = F.normalize(z)
+            return (u.square().mean(0) - u.mean(0).square()).clamp(min=0).sqrt().mean() * np.sqrt(z.shape[1])
+            """
         )
     ),
     right(
@@ -725,7 +729,11 @@ RIGHT += [
     ),
     right(
         rank(
-            "_, s, _ = torch.linalg.svd(z, full_matrices=False)\np = F.normalize(s, p=1, dim=0) + eps\nreturn math.e ** -(p @ p.log())"
+            """
+            _, s, _ = torch.linalg.svd(z, full_matrices=False)
+            p = F.normalize(s, p=1, dim=0) + eps
+            return math.e ** -(p @ p.log())
+            """
         )
     ),
     right(rank("p = torch.svd(z)[1]\np = p / p.sum() + eps\nreturn torch.exp(-torch.dot(p, torch.log(p)))")),

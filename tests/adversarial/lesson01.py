@@ -13,6 +13,7 @@ from tests.adversarial.answers import (
     FLOAT32,
     IN_PLACE,
     OVERFLOW,
+    RATIO,
     Right,
     Wrong,
     edited,
@@ -145,6 +146,8 @@ WRONG += [
     ),
     wrong(
         edited(LOOP, ("z_a[i], z_b[j]", "z_b[i], z_a[j]"), ("z_a[i].norm() * z_b[j]", "z_b[i].norm() * z_a[j]")),
+        "dim=0",
+        "rows of z_a",
         "direction",
         "from B",
         "b to a",
@@ -182,7 +185,7 @@ WRONG += [
         "field",
         "alignment",
     ),
-    wrong(edited(LOOP, ("+ torch.exp(s)", "+ torch.exp(s).item()")), *CUT),
+    wrong(edited(LOOP, ("+ torch.exp(s)", "+ torch.exp(s).item()")), "not float", *CUT),
     wrong(edited(LOOP, ("torch.exp(s)", "math.exp(s)"), ("torch.log(", "math.log(")), *CUT),
     wrong(edited(LOOP, ("    n = len(z_a)", "    z_a, z_b = z_a.float(), z_b.float()\n    n = len(z_a)")), *FLOAT32),
 ]
@@ -220,7 +223,8 @@ RIGHT += [
             """
             total = alignment = 0
             for i in range(len(z_a)):
-                s = torch.stack([F.cosine_similarity(z_a[i : i + 1], z_b[j : j + 1])[0] for j in range(len(z_b))]) / temperature
+                s = [F.cosine_similarity(z_a[i : i + 1], z_b[j : j + 1])[0] for j in range(len(z_b))]
+                s = torch.stack(s) / temperature
                 total = total - torch.log(torch.softmax(s, 0)[i]) / len(z_a)
                 alignment = alignment - s[i] / len(z_a)
             return total, alignment, total - alignment
@@ -321,7 +325,18 @@ WRONG += [
         "symmetr",
         "dim=0",
     ),
-    wrong(edited(NCE, ("u @ v.T", "v @ u.T")), "direction", "from B", "b to a", "b -> a", "swap", "transpos", "view B"),
+    wrong(
+        edited(NCE, ("u @ v.T", "v @ u.T")),
+        "dim=0",
+        "rows of z_a",
+        "direction",
+        "from B",
+        "b to a",
+        "b -> a",
+        "swap",
+        "transpos",
+        "view B",
+    ),
     wrong(edited(NCE, ("u @ v.T", "u @ u.T")), "z_b", "view B", "one view", "not used", "depend"),
     wrong(edited(NCE, ("u @ v.T", "u.T @ v")), "transpos", "samples", "shape", "dimensions"),
     wrong(edited(NCE, (RESULT, "alignment + contrast")), *WHOLE),
@@ -336,11 +351,19 @@ WRONG += [
         misleading=(),
     ),
     wrong(edited(NCE, ("normalize(z_b, dim=1)", "normalize(z_b.detach(), dim=1)")), *CUT, "z_b"),
-    wrong(edited(NCE, ("    u =", "    with torch.no_grad():\n        u ="), ("    v =", "        v =")), *CUT),
+    wrong(
+        edited(NCE, ("    u =", "    with torch.no_grad():\n        u ="), ("    v =", "        v =")),
+        *CUT,
+        misleading=(*RATIO, "not used"),
+    ),
     wrong(edited(NCE, ("(z_a, dim=1)", "(z_a.float(), dim=1)"), ("(z_b, dim=1)", "(z_b.float(), dim=1)")), *FLOAT32),
     wrong(
         nce(
-            "z_a /= z_a.norm(dim=1, keepdim=True)\nz_b /= z_b.norm(dim=1, keepdim=True)\nreturn losses.info_nce(z_a, z_b, temperature)"
+            """
+            z_a /= z_a.norm(dim=1, keepdim=True)
+            z_b /= z_b.norm(dim=1, keepdim=True)
+            return losses.info_nce(z_a, z_b, temperature)
+            """
         ),
         *IN_PLACE,
     ),
@@ -354,7 +377,12 @@ WRONG += [
     ),
     wrong(
         nce(
-            "scores = F.normalize(z_a, dim=1) @ F.normalize(z_b, dim=1).T / temperature\nalignment = -scores.diagonal().mean()\ntotal = F.cross_entropy(scores, torch.zeros(len(z_a), dtype=torch.long))\nreturn total, alignment, total - alignment"
+            """
+            scores = F.normalize(z_a, dim=1) @ F.normalize(z_b, dim=1).T / temperature
+            alignment = -scores.diagonal().mean()
+            total = F.cross_entropy(scores, torch.zeros(len(z_a), dtype=torch.long))
+            return total, alignment, total - alignment
+            """
         ),
         "label",
         "row i",
@@ -363,7 +391,12 @@ WRONG += [
     ),
     wrong(
         nce(
-            "scores = F.normalize(z_a, dim=1) @ F.normalize(z_b, dim=1).T / temperature\nalignment = -scores.diagonal().mean()\ntotal = F.cross_entropy(scores.softmax(dim=1), torch.arange(len(z_a)))\nreturn total, alignment, total - alignment"
+            """
+            scores = F.normalize(z_a, dim=1) @ F.normalize(z_b, dim=1).T / temperature
+            alignment = -scores.diagonal().mean()
+            total = F.cross_entropy(scores.softmax(dim=1), torch.arange(len(z_a)))
+            return total, alignment, total - alignment
+            """
         ),
         "softmax",
         "twice",
@@ -386,23 +419,45 @@ RIGHT += [
     right(NCE),
     right(
         nce(
-            "scores = F.cosine_similarity(z_a[:, None], z_b[None], dim=-1) / temperature\nalignment = -scores.trace() / len(z_a)\ntotal = F.cross_entropy(scores, torch.arange(len(z_a)))\nreturn total, alignment, total - alignment"
+            """
+            scores = F.cosine_similarity(z_a[:, None], z_b[None], dim=-1) / temperature
+            alignment = -scores.trace() / len(z_a)
+            total = F.cross_entropy(scores, torch.arange(len(z_a)))
+            return total, alignment, total - alignment
+            """
         )
     ),
     right(
         nce(
-            "s = torch.einsum('nd,md->nm', F.normalize(z_a), F.normalize(z_b)) / temperature\ntop = s.amax(dim=1, keepdim=True)\ncontrast = ((s - top).exp().sum(1).log() + top[:, 0]).mean()\nalignment = -torch.diag(s).mean()\nreturn (alignment + contrast, alignment, contrast)"
+            """
+            s = torch.einsum('nd,md->nm', F.normalize(z_a), F.normalize(z_b)) / temperature
+            top = s.amax(dim=1, keepdim=True)
+            contrast = ((s - top).exp().sum(1).log() + top[:, 0]).mean()
+            alignment = -torch.diag(s).mean()
+            return (alignment + contrast, alignment, contrast)
+            """
         )
     ),
     right(nce("return losses.info_nce(z_a, z_b, temperature=temperature)")),
     right(
         nce(
-            "u, v = z_a / z_a.norm(dim=1, keepdim=True), z_b / z_b.norm(dim=1, keepdim=True)\ns = u @ v.T / temperature\ntotal = -s.log_softmax(dim=1).diagonal().mean()\nalignment = -(u * v).sum(1).mean() / temperature\nreturn total, alignment, total - alignment"
+            """
+            u, v = z_a / z_a.norm(dim=1, keepdim=True), z_b / z_b.norm(dim=1, keepdim=True)
+            s = u @ v.T / temperature
+            total = -s.log_softmax(dim=1).diagonal().mean()
+            alignment = -(u * v).sum(1).mean() / temperature
+            return total, alignment, total - alignment
+            """
         )
     ),
     right(
         nce(
-            "u, v = F.normalize(z_a), F.normalize(z_b)\ns = (1 - torch.cdist(u, v, compute_mode='donot_use_mm_for_euclid_dist').square() / 2) / temperature\nalignment, contrast = -s.diagonal().mean(), s.logsumexp(1).mean()\nreturn alignment + contrast, alignment, contrast"
+            """
+            u, v = F.normalize(z_a), F.normalize(z_b)
+            s = (1 - torch.cdist(u, v, compute_mode='donot_use_mm_for_euclid_dist').square() / 2) / temperature
+            alignment, contrast = -s.diagonal().mean(), s.logsumexp(1).mean()
+            return alignment + contrast, alignment, contrast
+            """
         )
     ),
 ]
@@ -491,7 +546,8 @@ WRONG += [
             DECOUPLED,
             (
                 "negatives.logsumexp(dim=1).mean()",
-                "torch.cat([negatives, (F.normalize(z_a) @ F.normalize(z_a).T / temperature).masked_fill(mask, -math.inf)], 1).logsumexp(1).mean()",
+                "torch.cat([negatives, (F.normalize(z_a) @ F.normalize(z_a).T / "
+                "temperature).masked_fill(mask, -math.inf)], 1).logsumexp(1).mean()",
             ),
         ),
         "view A",
@@ -513,7 +569,13 @@ RIGHT += [
     right(DECOUPLED),
     right(
         decoupled(
-            "s = F.cosine_similarity(z_a[:, None], z_b, dim=-1) / temperature\nn = len(s)\nothers = s[~torch.eye(n).bool()].view(n, n - 1)\na, c = -torch.diag(s).mean(), others.logsumexp(1).mean()\nreturn a + c, a, c"
+            """
+            s = F.cosine_similarity(z_a[:, None], z_b, dim=-1) / temperature
+            n = len(s)
+            others = s[~torch.eye(n).bool()].view(n, n - 1)
+            a, c = -torch.diag(s).mean(), others.logsumexp(1).mean()
+            return a + c, a, c
+            """
         )
     ),
     right(
@@ -531,12 +593,25 @@ RIGHT += [
     ),
     right(
         decoupled(
-            "s = F.normalize(z_a) @ F.normalize(z_b).T / temperature\nalignment = -s.diagonal().mean()\ncontrast = torch.logsumexp(s - torch.diag(torch.full((len(s),), math.inf)).nan_to_num(nan=0.0, posinf=math.inf), 1).mean()\nreturn alignment + contrast, alignment, contrast"
+            """
+            s = F.normalize(z_a) @ F.normalize(z_b).T / temperature
+            alignment = -s.diagonal().mean()
+            itself = torch.zeros_like(s).fill_diagonal_(math.inf)
+            contrast = torch.logsumexp(s - itself, 1).mean()
+            return alignment + contrast, alignment, contrast
+            """
         )
     ),
     right(
         decoupled(
-            "s = F.normalize(z_a) @ F.normalize(z_b).T / temperature\nalignment = -s.diagonal().mean()\nt = s.clone()\nt.fill_diagonal_(float('-inf'))\ncontrast = t.logsumexp(-1).mean()\nreturn alignment + contrast, alignment, contrast"
+            """
+            s = F.normalize(z_a) @ F.normalize(z_b).T / temperature
+            alignment = -s.diagonal().mean()
+            t = s.clone()
+            t.fill_diagonal_(float('-inf'))
+            contrast = t.logsumexp(-1).mean()
+            return alignment + contrast, alignment, contrast
+            """
         )
     ),
     right(decoupled("return losses.decoupled_info_nce(z_a, z_b, temperature)")),
@@ -641,7 +716,13 @@ WRONG += [
     wrong(edited(XENT, (RESULT, "alignment + contrast, contrast, alignment")), *ORDER),
     wrong(
         xent(
-            "n = len(z_a)\ns = F.normalize(z_a) @ F.normalize(z_b).T / temperature\na = -s.diagonal().mean()\nc = (s.logsumexp(1).mean() + s.logsumexp(0).mean()) / 2\nreturn a + c, a, c"
+            """
+            n = len(z_a)
+            s = F.normalize(z_a) @ F.normalize(z_b).T / temperature
+            a = -s.diagonal().mean()
+            c = (s.logsumexp(1).mean() + s.logsumexp(0).mean()) / 2
+            return a + c, a, c
+            """
         ),
         "same view",
         "own view",
@@ -651,7 +732,14 @@ WRONG += [
     ),
     wrong(
         xent(
-            "n = len(z_a)\nu, v = F.normalize(z_a), F.normalize(z_b)\ns = torch.cat([u @ v.T, (u @ u.T).masked_fill(torch.eye(n).bool(), -math.inf)], 1) / temperature\na = -s.diagonal().mean()\nc = s.logsumexp(1).mean()\nreturn a + c, a, c"
+            """
+            n = len(z_a)
+            u, v = F.normalize(z_a), F.normalize(z_b)
+            s = torch.cat([u @ v.T, (u @ u.T).masked_fill(torch.eye(n).bool(), -math.inf)], 1) / temperature
+            a = -s.diagonal().mean()
+            c = s.logsumexp(1).mean()
+            return a + c, a, c
+            """
         ),
         "both",
         "2N",
@@ -666,7 +754,15 @@ RIGHT += [
     right(XENT),
     right(
         xent(
-            "n = len(z_a)\nu = F.normalize(torch.cat([z_a, z_b]))\ns = (u @ u.T / temperature).masked_fill(torch.eye(2 * n).bool(), -torch.inf)\nlabels = torch.cat([torch.arange(n, 2 * n), torch.arange(n)])\ntotal = F.cross_entropy(s, labels)\nalignment = -F.cosine_similarity(z_a, z_b).mean() / temperature\nreturn total, alignment, total - alignment"
+            """
+            n = len(z_a)
+            u = F.normalize(torch.cat([z_a, z_b]))
+            s = (u @ u.T / temperature).masked_fill(torch.eye(2 * n).bool(), -torch.inf)
+            labels = torch.cat([torch.arange(n, 2 * n), torch.arange(n)])
+            total = F.cross_entropy(s, labels)
+            alignment = -F.cosine_similarity(z_a, z_b).mean() / temperature
+            return total, alignment, total - alignment
+            """
         )
     ),
     right(
@@ -685,12 +781,27 @@ RIGHT += [
     ),
     right(
         xent(
-            "n = len(z_a)\na, b = F.normalize(z_a), F.normalize(z_b)\noff = torch.zeros(n, n).fill_diagonal_(-torch.inf)\naa, bb, ab = a @ a.T / temperature + off, b @ b.T / temperature + off, a @ b.T / temperature\nalignment = -ab.diagonal().mean()\ncontrast = torch.cat([torch.cat([aa, ab], 1), torch.cat([ab.T, bb], 1)]).logsumexp(1).mean()\nreturn alignment + contrast, alignment, contrast"
+            """
+            n = len(z_a)
+            a, b = F.normalize(z_a), F.normalize(z_b)
+            off = torch.zeros(n, n).fill_diagonal_(-torch.inf)
+            aa, bb, ab = a @ a.T / temperature + off, b @ b.T / temperature + off, a @ b.T / temperature
+            alignment = -ab.diagonal().mean()
+            contrast = torch.cat([torch.cat([aa, ab], 1), torch.cat([ab.T, bb], 1)]).logsumexp(1).mean()
+            return alignment + contrast, alignment, contrast
+            """
         )
     ),
     right(
         xent(
-            "u = F.normalize(torch.stack([z_a, z_b], dim=1).flatten(0, 1), dim=1)\ns = u @ u.T / temperature\nk = torch.arange(len(u))\nalignment = -s[k, k ^ 1].mean()\ncontrast = s.masked_fill(k[:, None] == k, -math.inf).logsumexp(1).mean()\nreturn alignment + contrast, alignment, contrast"
+            """
+            u = F.normalize(torch.stack([z_a, z_b], dim=1).flatten(0, 1), dim=1)
+            s = u @ u.T / temperature
+            k = torch.arange(len(u))
+            alignment = -s[k, k ^ 1].mean()
+            contrast = s.masked_fill(k[:, None] == k, -math.inf).logsumexp(1).mean()
+            return alignment + contrast, alignment, contrast
+            """
         )
     ),
 ]
@@ -752,6 +863,7 @@ WRONG += [
     wrong(edited(GRADIENT, (" / z_a.norm(dim=1, keepdim=True)", "")), *LENGTH, "|z", "norm"),
     wrong(
         edited(GRADIENT, ("z_a.norm(dim=1, keepdim=True)", "z_a.norm(dim=1, keepdim=True) ** 2")),
+        "|z_i|",
         "square",
         "|z",
         *LENGTH,
@@ -769,7 +881,7 @@ WRONG += [
         "whole",
         "dim=1",
         *LENGTH,
-        misleading=(),
+        misleading=RATIO,
     ),
     wrong(edited(GRADIENT, (") @ v /", ") @ z_b /")), "v_j", "V", *LENGTH),
     wrong(edited(GRADIENT, (") @ v /", ") @ u /")), "v", "z_b", "view"),
@@ -818,7 +930,10 @@ WRONG += [
     ),
     wrong(
         gradient(
-            "z = z_a.detach().clone().requires_grad_()\nreturn torch.autograd.grad(losses.info_nce(z, z_b, temperature).total, z)[0]"
+            """
+            z = z_a.detach().clone().requires_grad_()
+            return torch.autograd.grad(losses.info_nce(z, z_b, temperature).total, z)[0]
+            """
         ),
         "autograd",
         "automatic",
@@ -828,7 +943,11 @@ WRONG += [
     ),
     wrong(
         gradient(
-            "z = z_a.clone().detach().requires_grad_(True)\nF.cross_entropy(F.normalize(z) @ F.normalize(z_b).T / temperature, torch.arange(len(z))).backward()\nreturn z.grad"
+            """
+            z = z_a.clone().detach().requires_grad_(True)
+            F.cross_entropy(F.normalize(z) @ F.normalize(z_b).T / temperature, torch.arange(len(z))).backward()
+            return z.grad
+            """
         ),
         "autograd",
         "automatic",
@@ -857,17 +976,36 @@ RIGHT += [
     ),
     right(
         gradient(
-            "u, v = F.normalize(z_a), F.normalize(z_b)\np = (u @ v.T / temperature).softmax(1)\ng = (p @ v - v) / len(z_a) / temperature\nreturn (g - torch.einsum('nd,nd->n', g, u)[:, None] * u) / torch.linalg.vector_norm(z_a, dim=1)[:, None]"
+            """
+            u, v = F.normalize(z_a), F.normalize(z_b)
+            p = (u @ v.T / temperature).softmax(1)
+            g = (p @ v - v) / len(z_a) / temperature
+            return (g - torch.einsum('nd,nd->n', g, u)[:, None] * u) / torch.linalg.vector_norm(z_a, dim=1)[:, None]
+            """
         )
     ),
     right(
         gradient(
-            "length = z_a.norm(dim=1, keepdim=True)\nu, v = z_a / length, F.normalize(z_b)\ns = u @ v.T / temperature\np = (s - s.logsumexp(1, keepdim=True)).exp()\np.diagonal().sub_(1)\ng = p @ v\nprojector = torch.eye(z_a.shape[1], dtype=u.dtype) - u[:, :, None] * u[:, None, :]\nreturn (projector @ g[:, :, None])[:, :, 0] / (length * len(u) * temperature)"
+            """
+            length = z_a.norm(dim=1, keepdim=True)
+            u, v = z_a / length, F.normalize(z_b)
+            s = u @ v.T / temperature
+            p = (s - s.logsumexp(1, keepdim=True)).exp()
+            p.diagonal().sub_(1)
+            g = p @ v
+            projector = torch.eye(z_a.shape[1], dtype=u.dtype) - u[:, :, None] * u[:, None, :]
+            return (projector @ g[:, :, None])[:, :, 0] / (length * len(u) * temperature)
+            """
         )
     ),
     right(
         gradient(
-            "u, v = F.normalize(z_a), F.normalize(z_b)\ns = u @ v.T\np = (s / temperature).softmax(1) - torch.eye(len(u), dtype=s.dtype)\nreturn (p @ v - (p * s).sum(1, keepdim=True) * u) / (len(u) * temperature * z_a.norm(dim=1, keepdim=True))"
+            """
+            u, v = F.normalize(z_a), F.normalize(z_b)
+            s = u @ v.T
+            p = (s / temperature).softmax(1) - torch.eye(len(u), dtype=s.dtype)
+            return (p @ v - (p * s).sum(1, keepdim=True) * u) / (len(u) * temperature * z_a.norm(dim=1, keepdim=True))
+            """
         )
     ),
 ]
@@ -964,7 +1102,7 @@ WRONG += [
         "added",
         "small",
     ),
-    wrong(edited(ALIGN, ("alpha=2", "alpha=1")), "default", "2"),
+    wrong(edited(ALIGN, ("alpha=2", "alpha=1")), "alpha", "default", "2"),
 ]
 RIGHT += [
     right(ALIGN),
@@ -973,12 +1111,18 @@ RIGHT += [
     right(align("return F.pairwise_distance(F.normalize(z_a), F.normalize(z_b), eps=0).pow(alpha).mean()")),
     right(
         align(
-            "d = torch.stack([torch.dist(a, b) for a, b in zip(F.normalize(z_a), F.normalize(z_b))])\nreturn (d**alpha).mean()"
+            """
+            d = torch.stack([torch.dist(a, b) for a, b in zip(F.normalize(z_a), F.normalize(z_b))])
+            return (d**alpha).mean()
+            """
         )
     ),
     right(
         align(
-            "u, v = F.normalize(z_a), F.normalize(z_b)\nreturn ((u - v) ** 2).sum(1).sqrt().pow(alpha).sum() / u.shape[0]"
+            """
+            u, v = F.normalize(z_a), F.normalize(z_b)
+            return ((u - v) ** 2).sum(1).sqrt().pow(alpha).sum() / u.shape[0]
+            """
         )
     ),
     right(align("return losses.align_uniform(z_a, z_b, alpha=alpha).alignment")),
@@ -1014,13 +1158,13 @@ WRONG += [
         "before",
         "after",
         "exp",
-        misleading=(),
+        misleading=RATIO,
     ),
     wrong(edited(UNIFORM, (".mul(-t)", ".mul(t)")), "sign", "minus", "negative", "-t"),
     wrong(edited(UNIFORM, (".mul(-t)", ".mul(-2)")), "depend on t", "t is", "ignor", " t "),
     wrong(edited(UNIFORM, (".mul(-t)", ".mul(-1)")), "depend on t", "t is", "ignor", " t ", "t missing"),
     wrong(edited(UNIFORM, (".mul(-t)", ".div(-t)")), "divid", "multipl", " t "),
-    wrong(edited(UNIFORM, (".mul(-t)", ".mul(-t / 2)")), "half", "/ 2", "factor", "2", misleading=()),
+    wrong(edited(UNIFORM, (".mul(-t)", ".mul(-t / 2)")), "half", "/ 2", "factor", "2", misleading=(*RATIO, "factor t")),
     wrong(edited(UNIFORM, (".square().sum(dim=2)", ".norm(dim=2)")), "square"),
     wrong(
         edited(UNIFORM, (".square().sum(dim=2)", ".square().mean(dim=2)")), "dimension", "divided by D", "/ D", "sum"
@@ -1075,7 +1219,7 @@ WRONG += [
         "half",
         "distance",
         "cos",
-        misleading=(),
+        misleading=(*RATIO, "factor t"),
     ),
     wrong(edited(UNIFORM, ("offset=1", "offset=2")), "left out", "neighbour", "i < j", "missing", "pair"),
     wrong(
@@ -1096,9 +1240,7 @@ WRONG += [
         "mean of",
         "subtract",
     ),
-    wrong(
-        edited(UNIFORM, (".mean().log()", ".mean().clamp(min=1e-2).log()")), "clamp", "small", "1e-", "floor", "spread"
-    ),
+    wrong(edited(UNIFORM, (".mean().log()", ".mean().add(1e-6).log()")), "eps", "small", "1e-", "added"),
     wrong(
         uniform(
             """
@@ -1141,17 +1283,32 @@ RIGHT += [
     ),
     right(
         uniform(
-            "u = F.normalize(z)\nn = len(u)\nk = torch.exp(-t * (2 - 2 * u @ u.T))\nreturn torch.log((k.sum() - k.diagonal().sum()) / (n * (n - 1)))"
+            """
+            u = F.normalize(z)
+            n = len(u)
+            k = torch.exp(-t * (2 - 2 * u @ u.T))
+            return torch.log((k.sum() - k.diagonal().sum()) / (n * (n - 1)))
+            """
         )
     ),
     right(
         uniform(
-            "u = F.normalize(z)\npairs = torch.combinations(torch.arange(len(u)))\nd = u[pairs[:, 0]] - u[pairs[:, 1]]\nreturn torch.exp(-t * torch.einsum('pd,pd->p', d, d)).mean().log()"
+            """
+            u = F.normalize(z)
+            pairs = torch.combinations(torch.arange(len(u)))
+            d = u[pairs[:, 0]] - u[pairs[:, 1]]
+            return torch.exp(-t * torch.einsum('pd,pd->p', d, d)).mean().log()
+            """
         )
     ),
     right(
         uniform(
-            "u = F.normalize(z)\nn = len(u)\ns = (2 * t * (u @ u.T - 1)).masked_fill(torch.eye(n).bool(), -math.inf)\nreturn s.logsumexp((0, 1)) - math.log(n * (n - 1))"
+            """
+            u = F.normalize(z)
+            n = len(u)
+            s = (2 * t * (u @ u.T - 1)).masked_fill(torch.eye(n).bool(), -math.inf)
+            return s.logsumexp((0, 1)) - math.log(n * (n - 1))
+            """
         )
     ),
 ]
@@ -1254,7 +1411,16 @@ RIGHT += [
     right(QUEUE),
     right(
         queued(
-            "with torch.no_grad():\n    v, w = F.normalize(k), F.normalize(queue)\nu = F.normalize(q)\nlogits = torch.cat([torch.einsum('nd,nd->n', u, v).unsqueeze(1), torch.einsum('nd,rd->nr', u, w)], 1) / temperature\ntotal = F.cross_entropy(logits, torch.zeros(len(q), dtype=torch.long))\nalignment = -logits[:, 0].mean()\nreturn total, alignment, total - alignment"
+            """
+            with torch.no_grad():
+                v, w = F.normalize(k), F.normalize(queue)
+            u = F.normalize(q)
+            own, others = torch.einsum('nd,nd->n', u, v), torch.einsum('nd,rd->nr', u, w)
+            logits = torch.cat([own.unsqueeze(1), others], 1) / temperature
+            total = F.cross_entropy(logits, torch.zeros(len(q), dtype=torch.long))
+            alignment = -logits[:, 0].mean()
+            return total, alignment, total - alignment
+            """
         )
     ),
     right(
@@ -1273,12 +1439,24 @@ RIGHT += [
     ),
     right(
         queued(
-            "p = F.cosine_similarity(q, k.detach()) / temperature\nn = F.cosine_similarity(q[:, None], queue.detach()[None], dim=2) / temperature\ncontrast = torch.logaddexp(p, n.logsumexp(1)).mean()\nreturn contrast - p.mean(), -p.mean(), contrast"
+            """
+            p = F.cosine_similarity(q, k.detach()) / temperature
+            n = F.cosine_similarity(q[:, None], queue.detach()[None], dim=2) / temperature
+            contrast = torch.logaddexp(p, n.logsumexp(1)).mean()
+            return contrast - p.mean(), -p.mean(), contrast
+            """
         )
     ),
     right(
         queued(
-            "k, queue = F.normalize(k).detach(), F.normalize(queue).detach()\nu = F.normalize(q) / temperature\npos = (u * k).sum(1)\ngap = torch.cat([torch.zeros_like(pos)[:, None], u @ queue.T - pos[:, None]], 1)\ntotal = gap.logsumexp(1).mean()\nreturn total, -pos.mean(), total + pos.mean()"
+            """
+            k, queue = F.normalize(k).detach(), F.normalize(queue).detach()
+            u = F.normalize(q) / temperature
+            pos = (u * k).sum(1)
+            gap = torch.cat([torch.zeros_like(pos)[:, None], u @ queue.T - pos[:, None]], 1)
+            total = gap.logsumexp(1).mean()
+            return total, -pos.mean(), total + pos.mean()
+            """
         )
     ),
 ]

@@ -12,6 +12,7 @@ from tests.adversarial.answers import (
     FACTOR,
     FLOAT32,
     IN_PLACE,
+    RATIO,
     Right,
     Wrong,
     edited,
@@ -50,7 +51,11 @@ STANDARD = standard(
 WRONG += [
     wrong(
         standard(
-            "mean = z.mean(dim=1, keepdim=True)\nvariance = ((z - mean) ** 2).mean(dim=1, keepdim=True)\nreturn (z - mean) / torch.sqrt(variance + eps)"
+            """
+            mean = z.mean(dim=1, keepdim=True)
+            variance = ((z - mean) ** 2).mean(dim=1, keepdim=True)
+            return (z - mean) / torch.sqrt(variance + eps)
+            """
         ),
         *BATCH,
     ),
@@ -111,7 +116,10 @@ WRONG += [
     wrong(standard("z -= z.mean(dim=0)\nz /= torch.sqrt((z**2).mean(dim=0) + eps)\nreturn z"), *IN_PLACE),
     wrong(
         standard(
-            "mean, variance = z.mean(dim=0).detach(), z.var(dim=0, correction=0).detach()\nreturn (z - mean) / torch.sqrt(variance + eps)"
+            """
+            mean, variance = z.mean(dim=0).detach(), z.var(dim=0, correction=0).detach()
+            return (z - mean) / torch.sqrt(variance + eps)
+            """
         ),
         *CUT,
     ),
@@ -142,7 +150,12 @@ RIGHT += [
     right(standard("return torch.stack([(c - c.mean()) / (c.var(correction=0) + eps) ** 0.5 for c in z.T], dim=1)")),
     right(
         standard(
-            "n = len(z)\nmu = z.sum(0) / n\nvariance = (z - mu).pow(2).sum(0) / n\nreturn (z - mu).div((variance + eps).sqrt())"
+            """
+            n = len(z)
+            mu = z.sum(0) / n
+            variance = (z - mu).pow(2).sum(0) / n
+            return (z - mu).div((variance + eps).sqrt())
+            """
         )
     ),
     right(
@@ -164,7 +177,10 @@ RIGHT += [
     ),
     right(
         standard(
-            "variance, mean = torch.var_mean(z, dim=0, correction=0, keepdim=True)\nreturn (z - mean) / (variance + eps).sqrt()"
+            """
+            variance, mean = torch.var_mean(z, dim=0, correction=0, keepdim=True)
+            return (z - mean) / (variance + eps).sqrt()
+            """
         )
     ),
 ]
@@ -301,12 +317,21 @@ RIGHT += [
     ),
     right(
         loop(
-            "a, b = standardize(z_a, eps), standardize(z_b, eps)\nreturn torch.stack([torch.stack([(x * y).mean() for y in b.T]) for x in a.T])"
+            """
+            a, b = standardize(z_a, eps), standardize(z_b, eps)
+            return torch.stack([torch.stack([(x * y).mean() for y in b.T]) for x in a.T])
+            """
         )
     ),
     right(
         loop(
-            "a, b = standardize(z_a, eps), standardize(z_b, eps)\nc = 0\nfor x, y in zip(a, b):\n    c = c + torch.outer(x, y) / len(a)\nreturn c"
+            """
+            a, b = standardize(z_a, eps), standardize(z_b, eps)
+            c = 0
+            for x, y in zip(a, b):
+                c = c + torch.outer(x, y) / len(a)
+            return c
+            """
         )
     ),
     right(
@@ -369,7 +394,10 @@ WRONG += [
     wrong(edited(CROSS, ("z_b, eps)", "z_b)")), "eps"),
     wrong(
         cross(
-            "a, b = z_a - z_a.mean(0), z_b - z_b.mean(0)\nreturn (a.T @ b / len(a)) / (a.std(0)[:, None] * b.std(0) + eps)"
+            """
+            a, b = z_a - z_a.mean(0), z_b - z_b.mean(0)
+            return (a.T @ b / len(a)) / (a.std(0)[:, None] * b.std(0) + eps)
+            """
         ),
         *UNBIASED,
         "eps",
@@ -377,13 +405,21 @@ WRONG += [
     ),
     wrong(
         cross(
-            "a = (z_a - z_a.mean(0)) / torch.sqrt(z_a.var(0) + eps)\nb = (z_b - z_b.mean(0)) / torch.sqrt(z_b.var(0) + eps)\nreturn a.T @ b / len(a)"
+            """
+            a = (z_a - z_a.mean(0)) / torch.sqrt(z_a.var(0) + eps)
+            b = (z_b - z_b.mean(0)) / torch.sqrt(z_b.var(0) + eps)
+            return a.T @ b / len(a)
+            """
         ),
         *UNBIASED,
     ),
     wrong(
         cross(
-            "a = (z_a - z_a.mean(0)) / (z_a.std(0, correction=0) + eps)\nb = (z_b - z_b.mean(0)) / (z_b.std(0, correction=0) + eps)\nreturn a.T @ b / len(a)"
+            """
+            a = (z_a - z_a.mean(0)) / (z_a.std(0, correction=0) + eps)
+            b = (z_b - z_b.mean(0)) / (z_b.std(0, correction=0) + eps)
+            return a.T @ b / len(a)
+            """
         ),
         "eps",
         "inside",
@@ -412,7 +448,11 @@ RIGHT += [
     right(cross("return (standardize(z_a, eps)[:, :, None] * standardize(z_b, eps)[:, None, :]).mean(dim=0)")),
     right(
         cross(
-            "a, b = z_a - z_a.mean(0), z_b - z_b.mean(0)\nva, vb = a.square().mean(0) + eps, b.square().mean(0) + eps\nreturn a.T @ b / len(a) / torch.outer(va.sqrt(), vb.sqrt())"
+            """
+            a, b = z_a - z_a.mean(0), z_b - z_b.mean(0)
+            va, vb = a.square().mean(0) + eps, b.square().mean(0) + eps
+            return a.T @ b / len(a) / torch.outer(va.sqrt(), vb.sqrt())
+            """
         )
     ),
     right(
@@ -420,12 +460,19 @@ RIGHT += [
     ),
     right(
         cross(
-            "a, b = (F.batch_norm(z, None, None, training=True, eps=eps) for z in (z_a, z_b))\nreturn torch.matmul(a.t(), b).div(a.size(0))"
+            """
+            a, b = (F.batch_norm(z, None, None, training=True, eps=eps) for z in (z_a, z_b))
+            return torch.matmul(a.t(), b).div(a.size(0))
+            """
         )
     ),
     right(
         cross(
-            "d = z_a.shape[1]\nreturn torch.cov(torch.cat([standardize(z_a, eps), standardize(z_b, eps)], 1).T, correction=0).view(2 * d, 2 * d)[:d, d:]"
+            """
+            d = z_a.shape[1]
+            both = torch.cat([standardize(z_a, eps), standardize(z_b, eps)], 1)
+            return torch.cov(both.T, correction=0)[:d, d:]
+            """
         )
     ),
 ]
@@ -603,6 +650,7 @@ WRONG += [
     wrong(edited(TWINS, (RESULT, "lambd * invariance + redundancy, invariance, redundancy")), "lambd", "weight"),
     wrong(
         edited(TWINS, (RESULT, "invariance - lambd * redundancy, invariance, redundancy")),
+        "subtract",
         "sign",
         "minus",
         "plus",
@@ -698,12 +746,22 @@ RIGHT += [
     right(twins("return losses.barlow_twins(z_a, z_b, lambd)")),
     right(
         twins(
-            "c = cross_correlation(z_a, z_b)\non, off = invariance_term(c), redundancy_term(c)\nreturn [on + lambd * off, on, off]"
+            """
+            c = cross_correlation(z_a, z_b)
+            on, off = invariance_term(c), redundancy_term(c)
+            return [on + lambd * off, on, off]
+            """
         )
     ),
     right(
         twins(
-            "c = standardize(z_a).T @ standardize(z_b) / len(z_a)\ngap = (c - torch.eye(len(c), dtype=c.dtype)).square()\non = gap.trace()\noff = gap.sum() - on\nreturn on + lambd * off, on, off"
+            """
+            c = standardize(z_a).T @ standardize(z_b) / len(z_a)
+            gap = (c - torch.eye(len(c), dtype=c.dtype)).square()
+            on = gap.trace()
+            off = gap.sum() - on
+            return on + lambd * off, on, off
+            """
         )
     ),
     right(
@@ -723,7 +781,13 @@ RIGHT += [
     ),
     right(
         twins(
-            "a, b = (F.batch_norm(z, None, None, training=True) for z in (z_a, z_b))\nc = torch.einsum('bi,bj->ij', a, b) / len(a)\neye = torch.eye(c.shape[0]).bool()\ninv, red = (c[eye] - 1).pow(2).sum(), c[~eye].pow(2).sum()\nreturn inv + lambd * red, inv, red"
+            """
+            a, b = (F.batch_norm(z, None, None, training=True) for z in (z_a, z_b))
+            c = torch.einsum('bi,bj->ij', a, b) / len(a)
+            eye = torch.eye(c.shape[0]).bool()
+            inv, red = (c[eye] - 1).pow(2).sum(), c[~eye].pow(2).sum()
+            return inv + lambd * red, inv, red
+            """
         )
     ),
 ]
@@ -753,10 +817,17 @@ NOTE = "the statement asks for the closed form, without automatic differentiatio
 WRONG += [
     wrong(edited(GRADIENT, ("b @ g_c.T / n", "b @ g_c.T")), "N", "1/N", "divid", misleading=()),
     wrong(edited(GRADIENT, ("b @ g_c.T / n", "b @ g_c / n")), "transpos", "G^T", ".T"),
-    wrong(edited(GRADIENT, ("b @ g_c.T / n", "a @ g_c.T / n")), "z_b", "view B", "other view", "Z_B"),
+    wrong(
+        edited(GRADIENT, ("b @ g_c.T / n", "a @ g_c.T / n")),
+        "z_b",
+        "view B",
+        "other view",
+        "Z_B",
+        misleading=(*RATIO, "invariance part"),
+    ),
     wrong(edited(GRADIENT, ("- a * along", "")), *PROJECTED),
     wrong(edited(GRADIENT, ("- a * along", "+ a * along")), "sign", *PROJECTED),
-    wrong(edited(GRADIENT, ("- a * along", "- along")), *PROJECTED),
+    wrong(edited(GRADIENT, ("- a * along", "- along")), *PROJECTED, misleading=(*RATIO, "views centred")),
     wrong(edited(GRADIENT, ("- a * along", "- b * along")), "z_a", "view A", *PROJECTED),
     wrong(edited(GRADIENT, ("(a * g).mean(dim=0)", "(a * g).sum(dim=0)")), "mean", "1/N", "divid", *PROJECTED),
     wrong(edited(GRADIENT, ("(a * g).mean(dim=0)", "(a * g).mean(dim=1, keepdim=True)")), *BATCH),
@@ -765,14 +836,14 @@ WRONG += [
     wrong(edited(GRADIENT, ("2 * lambd * c * (1 - eye)", "2 * c * (1 - eye)")), "lambd"),
     wrong(edited(GRADIENT, ("2 * lambd * c * (1 - eye)", "2 * 5e-3 * c * (1 - eye)")), "lambd", "0.005", "5e-3"),
     wrong(edited(GRADIENT, ("2 * lambd * c * (1 - eye)", "2 * lambd * c")), "diagonal"),
-    wrong(edited(GRADIENT, ("2 * lambd * c * (1 - eye)", "lambd * c * (1 - eye)")), "factor", "2", "off"),
+    wrong(edited(GRADIENT, ("2 * lambd * c * (1 - eye)", "lambd * c * (1 - eye)")), "G =", "factor", "2", "off"),
     wrong(
         edited(GRADIENT, ("2 * lambd * c * (1 - eye) - 2 * (1", "lambd * c * (1 - eye) - (1")),
         "2",
         *FACTOR,
         misleading=(),
     ),
-    wrong(edited(GRADIENT, ("- 2 * (1 - c) * eye", "- 2 * (1 - c)")), "diagonal"),
+    wrong(edited(GRADIENT, ("- 2 * (1 - c) * eye", "- 2 * (1 - c)")), "G =", "diagonal"),
     wrong(edited(GRADIENT, (" - 2 * (1 - c) * eye", "")), "invariance", "diagonal"),
     wrong(edited(GRADIENT, (" / z_a.std(dim=0, correction=0)", "")), "sigma", "std", "deviation", "divid", "scale"),
     wrong(edited(GRADIENT, ("z_a.std(dim=0, correction=0)", "z_a.std(dim=0)")), *UNBIASED, misleading=()),
@@ -783,7 +854,13 @@ WRONG += [
         "std",
         "sigma",
     ),
-    wrong(edited(GRADIENT, ("z_a.std(dim=0, correction=0)", "z_b.std(dim=0, correction=0)")), "z_a", "z_b", "view"),
+    wrong(
+        edited(GRADIENT, ("z_a.std(dim=0, correction=0)", "z_b.std(dim=0, correction=0)")),
+        "sigma",
+        "z_a",
+        "z_b",
+        "view",
+    ),
     wrong(edited(GRADIENT, ("z_a.std(dim=0, correction=0)", "z_a.std(dim=1, correction=0, keepdim=True)")), *BATCH),
     wrong(
         edited(GRADIENT, ("/ z_a.std(dim=0, correction=0)", "* z_a.std(dim=0, correction=0)")),
@@ -812,13 +889,20 @@ WRONG += [
         misleading=(),
     ),
     wrong(edited(GRADIENT, ("    n, d", "    z_a, z_b = z_b, z_a\n    n, d")), "z_a", "z_b", "swap", "other view"),
-    wrong(edited(GRADIENT, ("standardize(z_b, 0.0)", "standardize(z_a, 0.0)")), *ONE_VIEW),
+    wrong(
+        edited(GRADIENT, ("standardize(z_b, 0.0)", "standardize(z_a, 0.0)")),
+        *ONE_VIEW,
+        misleading=(*RATIO, "invariance part"),
+    ),
     wrong(edited(GRADIENT, ("- g.mean(dim=0) -", "- g.mean(dim=1, keepdim=True) -")), *BATCH),
-    wrong(edited(GRADIENT, ("c = a.T @ b / n", "c = a.T @ b / (n - 1)")), *UNBIASED),
+    wrong(edited(GRADIENT, ("c = a.T @ b / n", "c = a.T @ b / (n - 1)")), "G =", *UNBIASED),
     wrong(edited(GRADIENT, ("    n, d", "    z_a, z_b = z_a.float(), z_b.float()\n    n, d")), *FLOAT32),
     wrong(
         gradient(
-            "z = z_a.detach().clone().requires_grad_()\nreturn torch.autograd.grad(losses.barlow_twins(z, z_b, lambd, eps=0.0).total, z)[0]"
+            """
+            z = z_a.detach().clone().requires_grad_()
+            return torch.autograd.grad(losses.barlow_twins(z, z_b, lambd, eps=0.0).total, z)[0]
+            """
         ),
         "autograd",
         "automatic",
@@ -828,7 +912,12 @@ WRONG += [
     ),
     wrong(
         gradient(
-            "z = z_a.detach().clone().requires_grad_()\nc = cross_correlation(z, z_b.detach(), 0.0)\n(invariance_term(c) + lambd * redundancy_term(c)).backward()\nreturn z.grad"
+            """
+            z = z_a.detach().clone().requires_grad_()
+            c = cross_correlation(z, z_b.detach(), 0.0)
+            (invariance_term(c) + lambd * redundancy_term(c)).backward()
+            return z.grad
+            """
         ),
         "autograd",
         "automatic",
@@ -842,7 +931,15 @@ RIGHT += [
     right(edited(GRADIENT, ("- g.mean(dim=0) ", ""))),
     right(
         gradient(
-            "a, b = standardize(z_a, 0.0), standardize(z_b, 0.0)\nn = len(a)\nc = torch.einsum('bi,bj->ij', a, b) / n\ng_c = 2 * lambd * c\ng_c.diagonal().copy_(2 * (c.diagonal() - 1))\ng = torch.einsum('bj,ij->bi', b, g_c) / n\nreturn (g - g.mean(0) - a * torch.einsum('bi,bi->i', a, g) / n) / z_a.var(0, correction=0).sqrt()"
+            """
+            a, b = standardize(z_a, 0.0), standardize(z_b, 0.0)
+            n = len(a)
+            c = torch.einsum('bi,bj->ij', a, b) / n
+            g_c = 2 * lambd * c
+            g_c.diagonal().copy_(2 * (c.diagonal() - 1))
+            g = torch.einsum('bj,ij->bi', b, g_c) / n
+            return (g - g.mean(0) - a * torch.einsum('bi,bi->i', a, g) / n) / z_a.var(0, correction=0).sqrt()
+            """
         )
     ),
     right(
@@ -864,7 +961,15 @@ RIGHT += [
     ),
     right(
         gradient(
-            "sigma = z_a.std(dim=0, unbiased=False)\na, b = (z_a - z_a.mean(0)) / sigma, (z_b - z_b.mean(0)) / z_b.std(dim=0, unbiased=False)\nc = a.T @ b / len(a)\nm = torch.where(torch.eye(len(c)).bool(), 2 * (c - 1), 2 * lambd * c)\ng = b @ m.T / len(a)\nh = torch.eye(len(a), dtype=a.dtype) - 1 / len(a)\nreturn (h @ g - a * (a * g).mean(0)) / sigma"
+            """
+            sigma = z_a.std(dim=0, unbiased=False)
+            a, b = (z_a - z_a.mean(0)) / sigma, (z_b - z_b.mean(0)) / z_b.std(dim=0, unbiased=False)
+            c = a.T @ b / len(a)
+            m = torch.where(torch.eye(len(c)).bool(), 2 * (c - 1), 2 * lambd * c)
+            g = b @ m.T / len(a)
+            h = torch.eye(len(a), dtype=a.dtype) - 1 / len(a)
+            return (h @ g - a * (a * g).mean(0)) / sigma
+            """
         )
     ),
 ]

@@ -1,4 +1,4 @@
-"""Answers to the exercises of lesson 03: entropies, the bottleneck, determinants, and the covariance given the image."""
+"""Answers to the exercises of lesson 03: entropies, the bottleneck, and covariances."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tests.adversarial.answers import (
     FLOAT32,
     IN_PLACE,
     OVERFLOW,
+    RATIO,
     Right,
     Wrong,
     edited,
@@ -69,9 +70,6 @@ WRONG += [
     ),
     wrong(entropy("return -(p * torch.log(p + 1e-6)).sum() / math.log(base)"), "1e-", "eps", "small", "added", *ZERO),
     wrong(
-        entropy("return -(p * torch.log(p.clamp(min=1e-3))).sum() / math.log(base)"), "1e-", "clamp", "small", "floor"
-    ),
-    wrong(
         entropy("return -(p * torch.log(p + 1e-12)).sum(dim=-1) / math.log(base)"),
         "shape",
         "any shape",
@@ -98,7 +96,13 @@ WRONG += [
     wrong(entropy("return -(p * p.log()).nansum().item() / math.log(base)"), *CUT),
     wrong(
         entropy(
-            "total = 0\nfor x in p.flatten():\n    if x > 0:\n        total = -x * torch.log(x)\nreturn total / math.log(base)"
+            """
+            total = 0
+            for x in p.flatten():
+                if x > 0:
+                    total = -x * torch.log(x)
+            return total / math.log(base)
+            """
         ),
         "last",
         "+=",
@@ -110,7 +114,13 @@ WRONG += [
     wrong(entropy("q = p[p > 0]\nreturn torch.exp(-(q * q.log()).sum() / math.log(base))"), "exp"),
     wrong(
         entropy(
-            "total = 0\nfor x in p.flatten()[:-1]:\n    if x > 0:\n        total = total - x * torch.log(x)\nreturn total / math.log(base)"
+            """
+            total = 0
+            for x in p.flatten()[:-1]:
+                if x > 0:
+                    total = total - x * torch.log(x)
+            return total / math.log(base)
+            """
         ),
         "last",
         "left out",
@@ -124,7 +134,13 @@ RIGHT += [
     right(entropy("return -torch.xlogy(p, p).sum() / math.log(base)")),
     right(
         entropy(
-            "total = 0\nfor x in p.flatten():\n    if x > 0:\n        total = total - x * torch.log(x) / math.log(base)\nreturn total"
+            """
+            total = 0
+            for x in p.flatten():
+                if x > 0:
+                    total = total - x * torch.log(x) / math.log(base)
+            return total
+            """
         )
     ),
     right(entropy("safe = torch.where(p > 0, p, torch.ones_like(p))\nreturn (p * -safe.log()).sum() / np.log(base)")),
@@ -233,22 +249,45 @@ RIGHT += [
     right(mutual("return entropy(joint.sum(0), base) + entropy(joint.sum(1), base) - entropy(joint, base)")),
     right(
         mutual(
-            "total = 0\nfor u, row in enumerate(joint):\n    for v, p in enumerate(row):\n        if p != 0:\n            total = total + p * (p.log() - joint[u].sum().log() - joint[:, v].sum().log())\nreturn total / math.log(base)"
+            """
+            total = 0
+            for u, row in enumerate(joint):
+                for v, p in enumerate(row):
+                    if p != 0:
+                        total = total + p * (p.log() - joint[u].sum().log() - joint[:, v].sum().log())
+            return total / math.log(base)
+            """
         )
     ),
     right(
         mutual(
-            "u, v = joint.nonzero(as_tuple=True)\np = joint[u, v]\nreturn (p * torch.log(p / (joint.sum(1)[u] * joint.sum(0)[v]))).sum() / math.log(base)"
+            """
+            u, v = joint.nonzero(as_tuple=True)
+            p = joint[u, v]
+            return (p * torch.log(p / (joint.sum(1)[u] * joint.sum(0)[v]))).sum() / math.log(base)
+            """
         )
     ),
     right(
         mutual(
-            "total = torch.tensor(0.0, dtype=joint.dtype)\nfor u in range(joint.size(0)):\n    for v in range(joint.size(1)):\n        p = joint[u, v]\n        if p == 0:\n            continue\n        total += p * torch.log(p / joint[u, :].sum() / joint[:, v].sum()) / math.log(base)\nreturn total"
+            """
+            total = torch.tensor(0.0, dtype=joint.dtype)
+            for u in range(joint.size(0)):
+                for v in range(joint.size(1)):
+                    p = joint[u, v]
+                    if p == 0:
+                        continue
+                    total += p * torch.log(p / joint[u, :].sum() / joint[:, v].sum()) / math.log(base)
+            return total
+            """
         )
     ),
     right(
         mutual(
-            "product = joint.sum(1, keepdim=True) * joint.sum(0, keepdim=True)\nreturn (torch.xlogy(joint, joint) - torch.xlogy(joint, product)).sum() / math.log(base)"
+            """
+            product = joint.sum(1, keepdim=True) * joint.sum(0, keepdim=True)
+            return (torch.xlogy(joint, joint) - torch.xlogy(joint, product)).sum() / math.log(base)
+            """
         )
     ),
 ]
@@ -305,7 +344,11 @@ WRONG += [
     ),
     wrong(
         conditional(
-            "p = joint / joint.sum(dim=1, keepdim=True).clamp(min=1e-30)\nq = p[p > 0]\nreturn -(q * q.log()).sum() / math.log(base)"
+            """
+            p = joint / joint.sum(dim=1, keepdim=True).clamp(min=1e-30)
+            q = p[p > 0]
+            return -(q * q.log()).sum() / math.log(base)
+            """
         ),
         "p(u)",
         "weigh",
@@ -337,7 +380,13 @@ WRONG += [
     ),
     wrong(
         conditional(
-            "h = 0\nfor row in joint:\n    if row.sum() > 0:\n        h = row.sum() * entropy(row / row.sum(), base)\nreturn h"
+            """
+            h = 0
+            for row in joint:
+                if row.sum() > 0:
+                    h = row.sum() * entropy(row / row.sum(), base)
+            return h
+            """
         ),
         "last",
         "+=",
@@ -358,23 +407,45 @@ RIGHT += [
     right(conditional("return entropy(joint, base) - entropy(joint.sum(1), base)")),
     right(
         conditional(
-            "h = 0\nfor row in joint:\n    p = row.sum()\n    if p > 0:\n        h = h + p * entropy(row / p, base)\nreturn h"
+            """
+            h = 0
+            for row in joint:
+                p = row.sum()
+                if p > 0:
+                    h = h + p * entropy(row / p, base)
+            return h
+            """
         )
     ),
     right(conditional("return entropy(joint.sum(0), base) - mutual_information_loop(joint, base)")),
     right(
         conditional(
-            "p_u = joint.sum(dim=1, keepdim=True)\nreturn (torch.xlogy(joint, p_u) - torch.xlogy(joint, joint)).sum() / math.log(base)"
+            """
+            p_u = joint.sum(dim=1, keepdim=True)
+            return (torch.xlogy(joint, p_u) - torch.xlogy(joint, joint)).sum() / math.log(base)
+            """
         )
     ),
     right(
         conditional(
-            "u, v = joint.nonzero(as_tuple=True)\np = joint[u, v]\nreturn -(p * torch.log(p / joint.sum(1)[u])).sum() / math.log(base)"
+            """
+            u, v = joint.nonzero(as_tuple=True)
+            p = joint[u, v]
+            return -(p * torch.log(p / joint.sum(1)[u])).sum() / math.log(base)
+            """
         )
     ),
     right(
         conditional(
-            "total = 0\np_u = joint.sum(1)\nfor u in range(len(joint)):\n    for v in range(joint.shape[1]):\n        if joint[u, v] > 0:\n            total = total - joint[u, v] * torch.log(joint[u, v] / p_u[u])\nreturn total / math.log(base)"
+            """
+            total = 0
+            p_u = joint.sum(1)
+            for u in range(len(joint)):
+                for v in range(joint.shape[1]):
+                    if joint[u, v] > 0:
+                        total = total - joint[u, v] * torch.log(joint[u, v] / p_u[u])
+            return total / math.log(base)
+            """
         )
     ),
 ]
@@ -441,7 +512,9 @@ WRONG += [
     ),
     wrong(edited(BOTTLENECK, (RESULT, "i_zy - beta * i_zx, i_zx, i_zy, h_z, h_zx, h_zy")), *ORDER),
     wrong(edited(BOTTLENECK, (RESULT, "i_zy - beta * i_zx, i_zy, i_zx, h_z, h_zy, h_zx")), *ORDER),
-    wrong(edited(BOTTLENECK, (RESULT, "i_zy - beta * i_zx")), "six", "tuple", "outputs", "one value"),
+    wrong(
+        edited(BOTTLENECK, (RESULT, "i_zy - beta * i_zx")), "6 values", "alone", "six", "tuple", "outputs", "one value"
+    ),
     wrong(edited(BOTTLENECK, ("(joint_yz, base)\n    i_zx", "(joint_yz)\n    i_zx")), *BASE),
     wrong(edited(BOTTLENECK, ("entropy(joint_yz.sum(dim=0), base)", "entropy(joint_yz.sum(dim=0))")), *BASE),
     wrong(
@@ -556,12 +629,24 @@ RIGHT += [
     right(BOTTLENECK),
     right(
         bottleneck(
-            "joint_yz = torch.diag(joint_xy.sum(0)) @ encoder\njoint_xz = torch.einsum('xy,yz->xz', joint_xy, encoder)\nh = entropy(joint_xz.sum(0), base)\nhx, hy = conditional_entropy(joint_xz, base), conditional_entropy(joint_yz, base)\nreturn [(h - hy) - beta * (h - hx), h - hy, h - hx, h, hx, hy]"
+            """
+            joint_yz = torch.diag(joint_xy.sum(0)) @ encoder
+            joint_xz = torch.einsum('xy,yz->xz', joint_xy, encoder)
+            h = entropy(joint_xz.sum(0), base)
+            hx, hy = conditional_entropy(joint_xz, base), conditional_entropy(joint_yz, base)
+            return [(h - hy) - beta * (h - hx), h - hy, h - hx, h, hx, hy]
+            """
         )
     ),
     right(
         bottleneck(
-            "joint = joint_xy[:, :, None] * encoder[None]\nyz, xz = joint.sum(0), joint.sum(1)\nzy, zx = mutual_information_loop(yz.T, base), mutual_information_loop(xz.T, base)\nreturn zy - beta * zx, zy, zx, entropy(joint.sum((0, 1)), base), conditional_entropy(xz, base), conditional_entropy(yz, base)"
+            """
+            joint = joint_xy[:, :, None] * encoder[None]
+            yz, xz = joint.sum(0), joint.sum(1)
+            zy, zx = mutual_information_loop(yz.T, base), mutual_information_loop(xz.T, base)
+            h = entropy(joint.sum((0, 1)), base)
+            return zy - beta * zx, zy, zx, h, conditional_entropy(xz, base), conditional_entropy(yz, base)
+            """
         )
     ),
     right(
@@ -635,10 +720,20 @@ WRONG += [
     wrong(logdet("return torch.log(torch.det(c))"), *OVERFLOW, "underflow", "too small", "slogdet"),
     wrong(logdet("return torch.linalg.eigvalsh(c).prod().log()"), *OVERFLOW, "underflow", "too small", "sum of"),
     wrong(logdet("return torch.det(c)"), "log"),
-    wrong(logdet("return torch.linalg.slogdet(c)"), "two", "sign", "tuple", "logabsdet"),
+    wrong(
+        logdet("return torch.linalg.slogdet(c)"),
+        "linalg_slogdet",
+        "two",
+        "sign",
+        "tuple",
+        "logabsdet",
+        misleading=(*RATIO, ".item()"),
+    ),
     wrong(logdet("return torch.linalg.slogdet(c)[0]"), "sign", "logabsdet", "first", "[1]"),
     wrong(logdet("return -torch.linalg.slogdet(c)[1]"), *SIGN, misleading=()),
-    wrong(logdet("return 0.5 * torch.linalg.slogdet(c)[1]"), "half", "1/2", "0.5", *FACTOR, misleading=()),
+    wrong(
+        logdet("return 0.5 * torch.linalg.slogdet(c)[1]"), "twice", "2", "half", "1/2", "0.5", *FACTOR, misleading=()
+    ),
     wrong(
         logdet("return torch.linalg.cholesky(c).diagonal().log().sum()"),
         "half",
@@ -675,8 +770,12 @@ WRONG += [
     wrong(
         logdet("return torch.linalg.eigvalsh(c).clamp(min=0.5).log().sum()"), "clamp", "small", "floor", "eigenvalue"
     ),
-    wrong(logdet("return torch.linalg.slogdet(c.detach())[1]"), *CUT),
-    wrong(logdet("return torch.tensor(np.linalg.slogdet(c.detach().numpy())[1])"), *CUT),
+    wrong(logdet("return torch.linalg.slogdet(c.detach())[1]"), *CUT, misleading=(*RATIO, "two values", "the sign")),
+    wrong(
+        logdet("return torch.tensor(np.linalg.slogdet(c.detach().numpy())[1])"),
+        *CUT,
+        misleading=(*RATIO, "two values", "the sign"),
+    ),
     wrong(logdet("return torch.linalg.slogdet(c.float())[1]"), *FLOAT32),
     wrong(logdet("return torch.log(torch.linalg.eigvalsh(c)[-1])"), "largest", "all", "sum", "each", "one eigenvalue"),
     wrong(
@@ -801,27 +900,53 @@ RIGHT += [
     right(GAUSSIAN),
     right(
         gaussian(
-            "d = z.shape[1]\nc = torch.cov(z.T, correction=0).reshape(d, d) + eps * torch.eye(d, dtype=z.dtype)\nreturn (torch.logdet(c) + d * (1 + math.log(2 * math.pi))) / 2"
+            """
+            d = z.shape[1]
+            c = torch.cov(z.T, correction=0).reshape(d, d) + eps * torch.eye(d, dtype=z.dtype)
+            return (torch.logdet(c) + d * (1 + math.log(2 * math.pi))) / 2
+            """
         )
     ),
     right(
         gaussian(
-            "n, d = z.shape\nx = z - z.mean(0)\nc = torch.einsum('ni,nj->ij', x, x) / n\nc = c + torch.diag(torch.full((d,), eps, dtype=z.dtype))\nreturn 0.5 * torch.linalg.eigvalsh(2 * math.pi * math.e * c).log().sum()"
+            """
+            n, d = z.shape
+            x = z - z.mean(0)
+            c = torch.einsum('ni,nj->ij', x, x) / n
+            c = c + torch.diag(torch.full((d,), eps, dtype=z.dtype))
+            return 0.5 * torch.linalg.eigvalsh(2 * math.pi * math.e * c).log().sum()
+            """
         )
     ),
     right(
         gaussian(
-            "n, d = z.shape\nmu = z.mean(0)\nc = eps * torch.eye(d, dtype=z.dtype)\nfor row in z:\n    c = c + torch.outer(row - mu, row - mu) / n\nreturn torch.linalg.cholesky(c).diagonal().log().sum() + d / 2 * np.log(2 * np.pi * np.e)"
+            """
+            n, d = z.shape
+            mu = z.mean(0)
+            c = eps * torch.eye(d, dtype=z.dtype)
+            for row in z:
+                c = c + torch.outer(row - mu, row - mu) / n
+            return torch.linalg.cholesky(c).diagonal().log().sum() + d / 2 * np.log(2 * np.pi * np.e)
+            """
         )
     ),
     right(
         gaussian(
-            "c = z.T @ z / len(z) - torch.outer(z.mean(0), z.mean(0))\nc = c + eps * torch.eye(len(c), dtype=c.dtype)\nreturn 0.5 * torch.linalg.slogdet(c)[1] + len(c) / 2 * math.log(2 * math.pi * math.e)"
+            """
+            c = z.T @ z / len(z) - torch.outer(z.mean(0), z.mean(0))
+            c = c + eps * torch.eye(len(c), dtype=c.dtype)
+            return 0.5 * torch.linalg.slogdet(c)[1] + len(c) / 2 * math.log(2 * math.pi * math.e)
+            """
         )
     ),
     right(
         gaussian(
-            "s = torch.linalg.svdvals(z - z.mean(0))\nd = z.shape[1]\nvalues = s**2 / len(z) + eps\nreturn 0.5 * values.log().sum() + d / 2 * math.log(2 * math.pi * math.e)"
+            """
+            s = torch.linalg.svdvals(z - z.mean(0))
+            d = z.shape[1]
+            values = s**2 / len(z) + eps
+            return 0.5 * values.log().sum() + d / 2 * math.log(2 * math.pi * math.e)
+            """
         )
     ),
 ]
@@ -888,7 +1013,11 @@ WRONG += [
     ),
     wrong(
         given(
-            "d = views[0] - views[1]\neach = 0.5 * d[:, :, None] * d[:, None, :]\nreturn each.mean(dim=0) if pooled else each"
+            """
+            d = views[0] - views[1]
+            each = 0.5 * d[:, :, None] * d[:, None, :]
+            return each.mean(dim=0) if pooled else each
+            """
         ),
         "two views",
         "more than two",
@@ -899,7 +1028,12 @@ WRONG += [
     ),
     wrong(
         given(
-            "v, n, d = views.shape\ncentred = views - views.mean(dim=0)\neach = torch.einsum('vni,vnj->vij', centred, centred) / (n - 1)\nreturn each.mean(dim=0) if pooled else each"
+            """
+            v, n, d = views.shape
+            centred = views - views.mean(dim=0)
+            each = torch.einsum('vni,vnj->vij', centred, centred) / (n - 1)
+            return each.mean(dim=0) if pooled else each
+            """
         ),
         "image",
         "views",
@@ -908,7 +1042,13 @@ WRONG += [
         "(N, D, D)",
     ),
     wrong(edited(GIVEN, ("centred, centred)", "centred, views[:1].expand_as(views))")), *CENTRE, "both", "outer"),
-    wrong(edited(GIVEN, ("views - views.mean(dim=0)", "views - views[0]")), *CENTRE, "first view"),
+    wrong(
+        edited(GIVEN, ("views - views.mean(dim=0)", "views - views[0]")),
+        "(a - b)",
+        *CENTRE,
+        "first view",
+        misleading=(*RATIO, "third view"),
+    ),
     wrong(edited(GIVEN, ("    centred =", "    views = views.detach()\n    centred =")), *CUT),
     wrong(
         edited(
@@ -949,25 +1089,42 @@ WRONG += [
     ),
     wrong(
         given(
-            "around = views - views.mean(dim=0)\neach = []\nfor n in range(views.shape[1]):\n    for v in range(len(views)):\n        c = torch.outer(around[v, n], around[v, n]) / (len(views) - 1)\n    each.append(c)\neach = torch.stack(each)\nreturn each.mean(dim=0) if pooled else each"
+            """
+            around = views - views.mean(dim=0)
+            each = []
+            for n in range(views.shape[1]):
+                for v in range(len(views)):
+                    c = torch.outer(around[v, n], around[v, n]) / (len(views) - 1)
+                each.append(c)
+            each = torch.stack(each)
+            return each.mean(dim=0) if pooled else each
+            """
         ),
         "last",
         "+=",
         "sum",
         "add",
         "overwrit",
+        misleading=(*RATIO, "V - 1"),
     ),
 ]
 RIGHT += [
     right(GIVEN),
     right(
         given(
-            "each = torch.stack([torch.cov(views[:, n].T).reshape(views.shape[2], -1) for n in range(views.shape[1])])\nreturn each.mean(dim=0) if pooled else each"
+            """
+            each = torch.stack([torch.cov(views[:, n].T).reshape(views.shape[2], -1) for n in range(views.shape[1])])
+            return each.mean(dim=0) if pooled else each
+            """
         )
     ),
     right(
         given(
-            "x = (views - views.mean(0, keepdim=True)).transpose(0, 1)\neach = x.mT @ x / (len(views) - 1)\nreturn each.sum(0) / len(each) if pooled else each"
+            """
+            x = (views - views.mean(0, keepdim=True)).transpose(0, 1)
+            each = x.mT @ x / (len(views) - 1)
+            return each.sum(0) / len(each) if pooled else each
+            """
         )
     ),
     right(
@@ -990,17 +1147,37 @@ RIGHT += [
     ),
     right(
         given(
-            "v = len(views)\nx = views - views.mean(0)\neach = (x[..., :, None] * x[..., None, :]).sum(0) / (v - 1)\nreturn torch.mean(each, 0) if pooled else each"
+            """
+            v = len(views)
+            x = views - views.mean(0)
+            each = (x[..., :, None] * x[..., None, :]).sum(0) / (v - 1)
+            return torch.mean(each, 0) if pooled else each
+            """
         )
     ),
     right(
         given(
-            "v, n, d = views.shape\nx = views - views.mean(0)\nif pooled:\n    x = x.reshape(v * n, d)\n    return x.T @ x / (n * (v - 1))\nreturn torch.einsum('vni,vnj->nij', x, x) / (v - 1)"
+            """
+            v, n, d = views.shape
+            x = views - views.mean(0)
+            if pooled:
+                x = x.reshape(v * n, d)
+                return x.T @ x / (n * (v - 1))
+            return torch.einsum('vni,vnj->nij', x, x) / (v - 1)
+            """
         )
     ),
     right(
         given(
-            "v = views.shape[0]\neach = 0\nfor a in range(v):\n    for b in range(a):\n        d = views[a] - views[b]\n        each = each + torch.einsum('ni,nj->nij', d, d) / (v * (v - 1))\nreturn each.mean(0) if pooled else each"
+            """
+            v = views.shape[0]
+            each = 0
+            for a in range(v):
+                for b in range(a):
+                    d = views[a] - views[b]
+                    each = each + torch.einsum('ni,nj->nij', d, d) / (v * (v - 1))
+            return each.mean(0) if pooled else each
+            """
         )
     ),
 ]
