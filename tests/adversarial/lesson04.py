@@ -451,7 +451,6 @@ WRONG += [
     wrong(edited(VICREG, ("return total, s, v, c", "return s, v, c")), *WHOLE),
     wrong(edited(VICREG, ("return total, s, v, c", "return {'total': total, 's': s, 'v': v, 'c': c}")), "dict", *WHOLE, note="a dict"),
     wrong(edited(VICREG, ("total, s, v, c\n", "total, invariance * s, variance * v, covariance * c\n")), "weight"),
-    wrong(edited(VICREG, ("return total, s, v, c", "return torch.stack([total, s, v, c])")), "stack", *WHOLE, "one tensor", note="one tensor of four entries, where four scalars are asked"),
     wrong(
         edited(VICREG, ("cov_a = covariance_matrix(z_a)", "cov_a = covariance_matrix(torch.cat([z_a, z_b]))"), ("cov_b = covariance_matrix(z_b)", "cov_b = cov_a")),
         *BRANCHES,
