@@ -385,7 +385,7 @@ declare(
         ),
     },
     right={
-        "loop": "total = c.new_zeros(())\nfor i in range(len(c)):\n    total += (1 - c[i, i]) ** 2\nreturn total",
+        "loop": "total = 0\nfor i in range(len(c)):\n    total = total + (1 - c[i, i]) ** 2\nreturn total",
         "einsum": "return (1 - torch.einsum('ii->i', c)).pow(2).sum()",
         "multiplied out": "return len(c) - 2 * c.trace() + c.diagonal().square().sum()",
     },
@@ -467,7 +467,7 @@ declare(
     },
     right={
         "loop": """
-            total = c.new_zeros(())
+            total = 0
             for i in range(len(c)):
                 for j in range(len(c)):
                     if i != j:
@@ -586,7 +586,7 @@ declare(
     right={
         "loop": """
             c = losses.cross_correlation(z_a, z_b)
-            invariance = redundancy = c.new_zeros(())
+            invariance = redundancy = 0
             for i in range(len(c)):
                 for j in range(len(c)):
                     if i == j:
@@ -656,6 +656,7 @@ declare(
     ),
     cases=_varying_pairs,
     gradients=False,
+    closed_form=True,
     symptom=_identities,
     answer="""
         def barlow_twins_gradient(z_a, z_b, lambd=5e-3):
@@ -720,11 +721,6 @@ declare(
         "not standardised": Edit("standardize(z_a, 0.0), standardize(z_b, 0.0) -> z_a, z_b", NOT_STANDARDISED),
     },
     right={
-        "automatic differentiation": """
-            with torch.enable_grad():
-                z = z_a.detach().clone().requires_grad_()
-                return torch.autograd.grad(losses.barlow_twins(z, z_b.detach(), lambd, eps=0).total, z)[0]
-        """,
         "loop": """
             a, b = losses.standardize(z_a, 0), losses.standardize(z_b, 0)
             n, d = a.shape
