@@ -28,6 +28,9 @@ DETACHED_STATISTICS = "the gradient must flow through the mean and the variance 
 IN_PLACE = "it changed its input in place"
 NOT_STANDARDISED = "the views are not standardised: centre each dimension and divide by its standard deviation first."
 NO_STOP = "no gradient reaches z_b: Barlow Twins has no stop-gradient, both views are trained."
+NO_GRADIENT = (
+    "the value is right, but no gradient reaches z_a or z_b: leave out .detach(), .item(), float() and torch.no_grad()."
+)
 NO_SQUARE_OFF = (
     "the square on the off-diagonal entries is missing: the plain sum rewards dimensions that are anti-correlated."
 )
@@ -282,9 +285,7 @@ declare(
         "diagonal only": Edit(
             "for j in range(d) -> for j in [i]", "only the diagonal is filled: i and j are two separate loops."
         ),
-        "numbers instead of tensors": Edit(
-            "* b[sample, j] -> .item() * b[sample, j].item()", "the value is right, but no gradient reaches z_a or z_b"
-        ),
+        "numbers instead of tensors": Edit("* b[sample, j] -> .item() * b[sample, j].item()", NO_GRADIENT),
         "float32": Edit("return c -> return c.float()", "Results keep the type of the input"),
     },
     right=CROSS_RIGHT,
@@ -580,7 +581,7 @@ declare(
         **within("cross_correlation", "detached"),
         "no gradient": Edit(
             "c = cross_correlation(z_a, z_b) -> c = cross_correlation(z_a, z_b).detach()",
-            "no gradient reaches z_a or z_b",
+            NO_GRADIENT,
         ),
     },
     right={
