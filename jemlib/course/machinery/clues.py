@@ -150,6 +150,12 @@ def _per_line(pairs: Sequence[Pair]) -> str | None:
     pairs = [p for p in pairs if p.truth.ndim == 2 and min(p.truth.shape) > 2]
     if len(pairs) < 2:
         return None
+    for place, mask in _PLACES:
+        off = [(p.ours - p.truth).abs() > p.exact * p.truth.abs().max() for p in pairs]
+        if all(not bool((wrong & ~mask(p.truth)).any()) for wrong, p in zip(off, pairs)):
+            zero = all(not bool(p.ours[wrong].any()) for wrong, p in zip(off, pairs))
+            empty = " It is 0 there: is it filled at all?" if zero else ""
+            return f"Only {place} is off; all other entries are right in every case.{empty}"
     for dim, line in ((1, "row"), (0, "column")):
         if all(p.same(p.ours - (p.ours - p.truth).mean(dim, keepdim=True), p.truth) for p in pairs):
             return (
@@ -181,8 +187,14 @@ _PROPERTIES: tuple[tuple[Callable[[Tensor], bool], str], ...] = (
     (lambda t: _constant(t.sum(0)), "all columns have the same sum (each column is normalised)"),
     (lambda t: _constant(t.square().sum(1)), "all rows have the same length (each row is normalised)"),
     (lambda t: _constant(t.square().sum(0)), "all columns have the same length (each column is standardised)"),
-    (lambda t: float(t.sum(1).abs().max()) <= 1e-6 * float(t.abs().max()), "every row sums to 0"),
-    (lambda t: float(t.sum(0).abs().max()) <= 1e-6 * float(t.abs().max()), "every column sums to 0"),
+    (
+        lambda t: float(t.sum(1).abs().max()) <= 1e-6 * float(t.abs().max()),
+        "every row sums to 0 (a mean over dim=1 is subtracted)",
+    ),
+    (
+        lambda t: float(t.sum(0).abs().max()) <= 1e-6 * float(t.abs().max()),
+        "every column sums to 0 (a mean over dim=0 is subtracted)",
+    ),
     (_symmetric, "the matrix is symmetric"),
     (lambda t: t.shape[0] == t.shape[1] and not t.diagonal().any(), "the diagonal is 0"),
     (lambda t: bool((t >= 0).all()), "no entry is negative"),
@@ -288,6 +300,28 @@ _CHANGES = (
 )
 
 
+def _places(z: Tensor) -> tuple[Tensor, Tensor]:
+    rows, columns = torch.meshgrid(torch.arange(z.shape[0]), torch.arange(z.shape[1]), indexing="ij")
+    return rows, columns
+
+
+def _bent(z: Tensor) -> Tensor:
+    """Other entries; not by a shift or a factor, which centring and normalising would take away again."""
+    return z + 0.4 * torch.sin(3 * z + torch.arange(z.numel()).view(z.shape).to(z.dtype))
+
+
+# Parts of a matrix, and where two results may differ or an input may not count.
+_PLACES: tuple[tuple[str, Callable[[Tensor], Tensor]], ...] = (
+    ("the diagonal", lambda z: _places(z)[0] == _places(z)[1]),
+    ("the part above the diagonal", lambda z: _places(z)[0] < _places(z)[1]),
+    ("the part below the diagonal", lambda z: _places(z)[0] > _places(z)[1]),
+    ("the first row", lambda z: _places(z)[0] == 0),
+    ("the last row", lambda z: _places(z)[0] == z.shape[0] - 1),
+    ("the first column", lambda z: _places(z)[1] == 0),
+    ("the last column", lambda z: _places(z)[1] == z.shape[1] - 1),
+)
+
+
 def behaviour(
     f: Call, reference: Call, inputs: Sequence[Tensor], settings: Mapping[str, float], names: Sequence[str]
 ) -> Iterator[str]:
@@ -306,6 +340,12 @@ def behaviour(
         a, b = f(other, settings), reference(other, settings)
         if a is not None and b is not None and _moved(start, a) < 1e-9 and _moved(right, b) > 1e-6:
             yield f"Your result does not depend on {names[i]}."
+    for place, mask in _PLACES:
+        for i in matrices:
+            other = [z if j != i else torch.where(mask(z), _bent(z), z) for j, z in enumerate(inputs)]
+            a, b = f(other, settings), reference(other, settings)
+            if a is not None and b is not None and _moved(start, a) < 1e-9 and _moved(right, b) > 1e-6:
+                yield f"Your result does not depend on {place} of {names[i]}: does a loop, or an index, leave it out?"
     for change in _CHANGES:
         for i in matrices:
             other = [z if j != i else change.make(z) for j, z in enumerate(inputs)]

@@ -47,6 +47,15 @@ def families(reference: Function, fields: Sequence[str], tensors: int) -> dict[s
             found[f"{name} ignored"] = Wrong(
                 _without(reference, name), f"the argument {name} is ignored: {default:g} is only its default."
             )
+        if isinstance(default, float):
+            for way, change in _SETTINGS.items():
+                found[f"{name}: {way}"] = Wrong(
+                    _changed(reference, name, default, change), f"{way.format(name)} stands where {name} is asked."
+                )
+        if isinstance(default, float) and 0 < default < 1e-2:
+            found[f"{name} is 0"] = Wrong(
+                _with(reference, name, 0.0), f"{name} is missing: its value is {default:g} here, and yours is 0."
+            )
     if tensors >= 2:
         a, b = names[:2]
         found[f"{b} unused"] = Wrong(_picked(reference, 0, 0), f"{b} is not used: both views are {a}.")
@@ -73,6 +82,25 @@ def families(reference: Function, fields: Sequence[str], tensors: int) -> dict[s
 
 def _without(reference: Function, name: str) -> Function:
     return lambda *args, **kwargs: reference(*args, **{key: v for key, v in kwargs.items() if key != name})
+
+
+# What people write for a setting.
+_SETTINGS: dict[str, Callable[[float], float]] = {
+    "{} squared": lambda value: value**2,
+    "the root of {}": lambda value: value**0.5,
+    "1 / {}": lambda value: 1 / value,
+    "twice {}": lambda value: 2 * value,
+    "half of {}": lambda value: value / 2,
+    "1 - {}": lambda value: 1 - value,
+}
+
+
+def _changed(reference: Function, name: str, default: float, change: Callable[[float], float]) -> Function:
+    return lambda *args, **kwargs: reference(*args, **{**kwargs, name: change(kwargs.get(name, default))})
+
+
+def _with(reference: Function, name: str, value: float) -> Function:
+    return lambda *args, **kwargs: reference(*args, **{**kwargs, name: value})
 
 
 def _picked(reference: Function, first: int, second: int) -> Function:
