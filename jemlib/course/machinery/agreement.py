@@ -378,7 +378,7 @@ class Agreement:
     ) -> str | None:
         """The phrase of the mistake that was made: it agrees with the learner everywhere, also where he is right.
 
-        Failing that, of the one that comes very close in more than half of the failing cases, and is right where he is:
+        Failing that, of the one that comes very close in at least half of the failing cases, and is right where he is:
         a second, much smaller mistake may have been made too.
         """
         cases = [s[0] for s in seen]
@@ -422,7 +422,7 @@ def _misfit(seen: Sequence[Seen], observe: Callable[[Case], Sequence[Tensor] | N
             worst = max(worst, *ratios)
     if exact:
         return 0.0
-    return worst + (failing - explained + 1) if 2 * explained > failing else math.inf
+    return worst + (failing - explained + 1) if 2 * explained >= failing else math.inf
 
 
 def _share(ours: Tensor, theirs: Tensor, truth: Tensor, tolerance: float) -> float:

@@ -217,7 +217,7 @@ def _safely(p: Pair, f: Callable[[Tensor, Tensor], Tensor]) -> bool:
 
 
 _FORMS: tuple[tuple[Callable[[Tensor, Tensor], Tensor], str], ...] = (
-    (lambda a, t: a.T, "Your matrix is the transpose of the right one."),
+    (lambda a, t: a.T if a.ndim == 2 else a, "Your matrix is the transpose of the right one."),
     (lambda a, t: a.reshape(t.shape), "The numbers are right, the shape is not: leave out keepdim, or use squeeze()."),
     (lambda a, t: a.sum(), "Its sum over all entries is the right result: the last .sum() is missing."),
     (lambda a, t: a.mean(), "Its mean over all entries is the right result: the last .mean() is missing."),

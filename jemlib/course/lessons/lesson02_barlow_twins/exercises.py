@@ -631,8 +631,8 @@ def _identities(case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor]) -> 
     size = float(g.abs().max()) * len(z)
     if float(g.sum(dim=0).abs().max()) > 1e-3 * size:
         return (
-            "Its columns do not sum to 0, as they must when a shift of z_a changes nothing: what is subtracted from g is "
-            "its mean over dim=0, and a multiple of a."
+            "Its columns do not sum to 0, as they must when a shift of z_a changes nothing: what is subtracted from g "
+            "is its mean over dim=0, and a multiple of a."
         )
     centred = z - z.mean(dim=0)
     if float((centred * g).sum(dim=0).abs().max()) > 1e-3 * size * float(centred.abs().max()):
