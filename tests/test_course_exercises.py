@@ -254,7 +254,7 @@ def test_a_wrong_gradient_names_the_argument():
 
     verdict = examine(cross_correlation)
     assert verdict.state == "incorrect"
-    assert "none reaches argument 1" in verdict.message
+    assert "no gradient reaches z_a" in verdict.message
 
 
 def test_the_identities_of_the_gradient_point_to_the_missing_part():

@@ -33,13 +33,14 @@ A later exercise whose answer calls `standardize` takes over what can go wrong i
         mistakes={"divided by D": Edit(...), **within("standardize", "over features", "no centring")}
 
 The answer is the text of the solution in `solutions/NN_name.py`, without its docstring (a test compares them). Texts
-are compiled where `torch`, `F`, `math`, `Tensor`, `losses`, `diagnose`, `validate` and the earlier exercises of the lesson
-(jemlib's functions) are known; `using={"name": value}` adds more. An edit whose text is not there, or that does not
-compile, is an error at import that names the exercise and the mistake.
+are compiled where `torch`, `F`, `math`, `Tensor`, `losses`, `diagnose`, `validate` and the earlier exercises of the
+lesson (jemlib's functions) are known; `using={"name": value}` adds more. An edit whose text is not there, or that does
+not compile, is an error at import that names the exercise and the mistake.
 
-Not to be written down, because `Agreement` makes them from the signature for every exercise: an argument ignored,
+Not to be written down, because `families` makes them from the signature for every exercise: an argument ignored,
 outputs in another order, the input changed in place, a detached result, float32 inside, one of two views used twice,
-views swapped. A sentence of your own for one of these comes first.
+views swapped. A sentence of your own for one of these comes first. `closed_form=True` refuses automatic differentiation
+inside the function, where a formula is asked.
 """
 
 from __future__ import annotations
