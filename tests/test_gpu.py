@@ -172,12 +172,10 @@ def test_an_archive_is_unpacked_decoded_and_taken_away_again(tmp_path: Path, mon
 
 def test_an_archive_of_something_else_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
-    with tarfile.open(tmp_path / "notes.tar", "w") as archive:
+    notes = tmp_path / "notes.tar"
+    with tarfile.open(notes, "w") as archive:
         archive.add(tmp_path / "notes.txt", arcname="notes.txt")
-    with (
-        pytest.raises(ValueError, match=r"notes\.tar must hold train/CLASS"),
-        gpu.unpacked(str(tmp_path / "notes.tar")),
-    ):
+    with pytest.raises(ValueError, match=r"notes\.tar must hold train/CLASS"), gpu.unpacked(str(notes)):
         pass
 
 
@@ -198,6 +196,7 @@ def test_the_shares_of_a_step_add_up() -> None:
     assert row == pytest.approx({"step_ms": 500, "views_ms": 50, "bare_ms": 250, "other_ms": 200, "of_bare": 0.5})
 
 
+@pytest.mark.slow
 def test_the_compiled_step_is_compared_in_a_process_of_its_own() -> None:
     found = gpu.compile_on_and_off(SMOKE, seconds=0.05, limit=300)
     assert found["on / off"] == pytest.approx(found["on_images_per_second"] / found["off_images_per_second"])

@@ -108,10 +108,11 @@ def run_gpu(
     record.values["scale"] = dataclasses.asdict(scale)
     record.save()
     with record.part("tests"):
-        record.values["tests"] = run_tests(min(LIMITS["tests"], record.left()))
+        files = test_files()
+        record.values["tests"] = run_tests(files[:1] if smoke else files, min(LIMITS["tests"], record.left()))
         report(f"tests: {record.values['tests']['summary']}")
     train, test = load_images(record, data, scale)
-    seconds = 0.1 if smoke else 1.5
+    seconds = 0.01 if smoke else 1.5
     measure_speed(record, scale, train, seconds)
     with record.part("compile"):
         record.values["compile"] = compile_on_and_off(scale, seconds, min(LIMITS["compile"], record.left() / 3))
@@ -195,7 +196,7 @@ def test_files() -> list[str]:
     return [str(path) for path in sorted((ROOT / "tests").glob("test_*.py")) if "mark.cuda" in path.read_text("utf-8")]
 
 
-def run_tests(seconds: float) -> dict[str, Any]:
+def run_tests(files: list[str], seconds: float) -> dict[str, Any]:
     """`pytest -m cuda` in a process of its own: how many passed, failed or were skipped, and the end of its output.
 
     Raises:
@@ -205,7 +206,6 @@ def run_tests(seconds: float) -> dict[str, Any]:
     missing = [name for name in ("pytest", "hypothesis") if find_spec(name) is None]
     if missing:
         raise RuntimeError(f"not installed: {', '.join(missing)}")
-    files = test_files()
     if not files:
         raise RuntimeError(f"{ROOT / 'tests'} holds no tests marked cuda")
     code, output = child(
