@@ -15,7 +15,7 @@ Rooms, from the bottom up (each imports only from those before it):
     diagnose      collapse diagnostics
     invariance    firing (units and RIS); trajectories (images that differ in one factor)
     theory        collapse made precise; the linear dynamics of learning
-    experiments   runs (names to numbers), comparison, baselines, removals, bench, bench_losses
+    experiments   runs (names to numbers), comparison, baselines, removals, bench, bench_losses, gpu
     environment   `jem check-env`
     plots         style, pictures, widgets
     course        machinery (exercises, checks, claims), build (notebooks, README), lessons (a house for each)

@@ -262,6 +262,22 @@ def bench(
 
 
 @app.command()
+def gpu(
+    minutes: Annotated[float, typer.Option(help="For everything.", min=0.1)] = 8.0,
+    data: Annotated[
+        str | None, typer.Option(help="motifs, cifar10, folder:PATH, or an archive of train/CLASS/* and test/CLASS/*.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The record.")] = Path("results/gpu.json"),
+    smoke: Annotated[bool, typer.Option(help="Rehearse at smoke size, without a GPU.")] = False,
+) -> None:
+    """What only a CUDA GPU can show: its tests, the speed of every method, one run with its kNN curve."""
+    from jemlib.experiments.gpu import run_gpu
+
+    record = run_gpu(out, minutes=minutes, data=data, smoke=smoke, report=typer.echo)
+    typer.echo(f"Record: {out}; skipped: {', '.join(record['skipped']) or 'nothing'}.")
+
+
+@app.command()
 def build(
     names: Annotated[list[str] | None, typer.Argument(help="Lessons such as 02_barlow_twins; none: all.")] = None,
     check: Annotated[bool, typer.Option(help="Write nothing; fail if a notebook is not up to date.")] = False,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import sys
-import time
 from dataclasses import dataclass
 from importlib import import_module, metadata
 
@@ -59,15 +58,9 @@ def check_torchvision_operators() -> Line:
 
 def speed(seconds: float = 1.0) -> float:
     """Training images a second of the small backbone alone, forward and backward, on the default device."""
-    from jemlib.experiments.bench import bare_step  # here, because it imports the whole library
+    from jemlib.experiments.bench import bare_step, rates  # here, because it imports the whole library
 
-    step, images = bare_step()
-    step()
-    started, count = time.perf_counter(), 0
-    while time.perf_counter() - started < seconds:
-        step()
-        count += images
-    return count / (time.perf_counter() - started)
+    return rates({"backbone": bare_step()}, seconds, rounds=1)["backbone"]
 
 
 def report(seconds: float = 1.0) -> list[Line]:

@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
 from numbers import Integral, Real
 
 import torch
 from torch import Tensor
+
+_blind = ContextVar("_blind", default=False)
+
+
+@contextmanager
+def blind(yes: bool = True) -> Iterator[None]:
+    """Inside, no check looks at the values of a tensor; types and shapes are still checked.
+
+    On a GPU to look at a value is to wait for it: the processor then stops handing out work until all of it is done.
+    """
+    before = _blind.set(yes)
+    try:
+        yield
+    finally:
+        _blind.reset(before)
+
+
+def may_look(values: Tensor) -> bool:
+    """Whether a check may look at these values: not inside `blind`, while torch.compile traces, or on `meta`."""
+    return not (_blind.get() or torch.compiler.is_compiling() or values.is_meta)
 
 
 def describe(value: object) -> str:
@@ -70,7 +92,7 @@ def embeddings(name: str, z: Tensor, *, min_samples: int = 2, check_finite: bool
     """Check that `z` is a finite floating-point `(N, D)` tensor with enough samples; return it in float32 or float64.
 
     bf16 and fp16 come back as float32, because batch statistics and log-sum-exps lose too much in 16 bits.
-    The finiteness check is one reduction; it is left out while torch.compile traces. With check_finite = False the
+    The finiteness check is one reduction; it is left out where `may_look` says so. With check_finite = False the
     caller does it, by `finite_result`.
     """
     if not isinstance(z, Tensor):
@@ -109,7 +131,7 @@ def paired(
 
 def finite(name: str, values: Tensor) -> None:
     """Raise if a tensor holds NaN or infinity, saying how many and where the first one is."""
-    if torch.compiler.is_compiling() or values.is_meta:  # no values to look at
+    if not may_look(values):
         return
     with torch.no_grad():
         # A sum is the cheapest test: NaN and infinity survive it. Only when it fails are the entries looked at.
@@ -130,7 +152,7 @@ def finite_result(result: Tensor, **inputs: Tensor) -> None:
 
     It costs one scalar instead of a pass over each input. A result that overflowed on finite inputs is no error here.
     """
-    if torch.compiler.is_compiling() or result.is_meta or torch.isfinite(result.detach()):
+    if not may_look(result) or torch.isfinite(result.detach()):
         return
     for name, values in inputs.items():
         finite(name, values)
@@ -138,6 +160,8 @@ def finite_result(result: Tensor, **inputs: Tensor) -> None:
 
 def distributions(name: str, p: Tensor, *, tolerance: float = 1e-2, advice: str = "") -> None:
     """Check that the rows are distributions. The default tolerance is for probabilities that were 16 bit."""
+    if not may_look(p):
+        return
     sums = p.detach().sum(dim=1)
     if p.min() < 0 or (sums - 1).abs().max() > tolerance:
         raise ValueError(
@@ -163,7 +187,7 @@ def matrix(name: str, values: Tensor, shape: tuple[int | None, int | None] = (No
 def symmetric(name: str, values: Tensor, size: int, dtype: torch.dtype = torch.float64) -> Tensor:
     """Check that a matrix is symmetric up to rounding."""
     values = matrix(name, values, (size, size)).to(dtype)
-    if not torch.compiler.is_compiling():
+    if may_look(values):
         error = (values - values.T).abs().max()
         if error > 1e-4 * values.abs().max():
             raise ValueError(f"{name} must be symmetric; it differs from its transpose by up to {error.item():.3g}.")

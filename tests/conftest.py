@@ -6,6 +6,7 @@ import os
 import random
 
 import pytest
+import torch
 from hypothesis import HealthCheck, settings
 
 # One profile for everybody, with CI set or not: the same examples every time, so that a red build is reproducible and
@@ -36,7 +37,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The tests of a file stay together, because they share what is slow to make."""
+    """Skips what needs a GPU where there is none; shuffles, where asked.
+
+    The tests of a file stay together, because they share what is slow to make.
+    """
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("cuda"):
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA GPU"))
     if (seed := config.getoption("shuffle")) is not None:
         rng = random.Random(seed)
         rng.shuffle(items)

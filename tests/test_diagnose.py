@@ -427,7 +427,7 @@ def test_inference_tensors_and_graphs_are_diagnosed_alike() -> None:
         assert isinstance(diagnose(z), Diagnosis)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.cuda
 def test_diagnose_agrees_between_cpu_and_gpu() -> None:
     z_a, z_b = normal(0, 64, 16, dtype=torch.float32), normal(1, 64, 16, dtype=torch.float32)
     with torch.autocast("cuda", dtype=torch.bfloat16):

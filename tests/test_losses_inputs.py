@@ -253,7 +253,7 @@ def test_losses_are_pure_functions(loss: Function) -> None:
 
 
 @each_function
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.cuda
 def test_losses_agree_between_cpu_and_gpu(function: Function) -> None:
     z_a, z_b = pair(64, 16)
     with torch.autocast("cuda", dtype=torch.bfloat16):

@@ -437,7 +437,7 @@ def test_sixteen_bit_inputs_and_autocast_get_float32_statistics(dtype: torch.dty
     assert z_a.grad.abs().max() > 0
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.cuda
 def test_a_generator_on_the_cpu_gives_the_same_slices_on_a_gpu() -> None:
     z = normal(0, 64, 16).float()
     assert_close(sigreg(z.cuda(), 32, seeded()).total.cpu(), sigreg(z, 32, seeded()).total, rtol=1e-4, atol=1e-5)

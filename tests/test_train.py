@@ -275,7 +275,7 @@ def test_an_unknown_column_of_the_history_is_named() -> None:
         history["loss"]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.cuda
 def test_training_runs_on_a_gpu(images: Images) -> None:
     history = fit(build("barlow_twins"), images, scale="smoke", **TINY, steps=4, device="cuda")
     assert history["step"][-1] == 4

@@ -451,7 +451,7 @@ def test_the_number_of_threads_changes_no_view() -> None:
     torch.testing.assert_close(*results, atol=1e-5, rtol=0)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.cuda
 def test_a_gpu_makes_the_same_views_from_the_same_parameters() -> None:
     pixels = photos(64)
     p = draw(EVERYTHING, 64)

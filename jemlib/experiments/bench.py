@@ -11,23 +11,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jemlib.data import load
-from jemlib.methods import build
-from jemlib.train import build_optimizer, default_device, native_bf16, train_step
-from jemlib.views import make_views, normalize
+from jemlib.data import Images, load
+from jemlib.methods import Method, build
+from jemlib.scales import SCALES, Scale
+from jemlib.train import build_optimizer, default_device, looks, native_bf16, train_step
+from jemlib.views import Views, make_views, normalize
 
 BATCH = 256
 LOADED_AHEAD = 16  # batches that a loader of 8 workers holds ready, two each
+
+
+# What `jem bench` measures; `gpu` is measured by `jem gpu`.
+SMALL = replace(SCALES["cpu"], batch_size=BATCH, learning_rate=4e-3)
 
 
 def autocast(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=native_bf16(device))
 
 
-def bare_step(batch: int = BATCH) -> tuple[Callable[[], None], int]:
+def bare_step(batch: int = BATCH, scale: Scale = SMALL) -> tuple[Callable[[], None], int]:
     """Forward and backward of the backbone alone on two views that are already there: `(step, views a step)`."""
     device = default_device()
-    backbone = build("simclr", scale="cpu").backbone.to(device).to(memory_format=torch.channels_last).train()
+    backbone = build("simclr", scale=scale).backbone.to(device).to(memory_format=torch.channels_last).train()
     views = [normalize(load("motifs", "train", limit=batch).pixels).to(device) for _ in range(2)]
 
     def step() -> None:
@@ -35,36 +40,44 @@ def bare_step(batch: int = BATCH) -> tuple[Callable[[], None], int]:
             loss = sum((backbone(view).float().square().mean() for view in views), torch.zeros((), device=device))
         backbone.zero_grad(set_to_none=True)
         loss.backward()
-        synchronize(device)
 
     return step, 2 * batch
 
 
-def complete_step(name: str, batch: int = BATCH) -> tuple[Callable[[], None], int]:
+def some_images(count: int = 4096) -> Images:
+    """Training images on the device, for the steps below."""
+    images, device = load("motifs", "train", limit=count), default_device()
+    return replace(images, pixels=images.pixels.to(device), labels=images.labels.to(device), factors=None)
+
+
+def complete_step(
+    method: str | Method, batch: int = BATCH, scale: Scale = SMALL, images: Images | None = None
+) -> tuple[Callable[[], Any], int]:
     """The whole two-view training step, as `fit` takes it: augment, embed, loss, backward, update."""
     device = default_device()
-    method = build(name, scale="cpu").to(device).to(memory_format=torch.channels_last).train()
-    optimizer = build_optimizer("adamw", method, 4e-3, 1e-4)
-    images = load("motifs", "train", limit=4096)
-    images = replace(images, pixels=images.pixels.to(device), labels=images.labels.to(device), factors=None)
+    method = build(method, scale=scale) if isinstance(method, str) else method
+    method = method.to(device).to(memory_format=torch.channels_last).train()
+    optimizer = build_optimizer(scale.optimizer, method, scale.learning_rate, scale.weight_decay)
+    images = images or some_images()
     generator = torch.Generator(device).manual_seed(0)
-    bf16 = native_bf16(device)
+    how = {"bf16": native_bf16(device), "check": looks(device, False)}
 
-    def step() -> None:
+    def step() -> Any:
         index = torch.randint(len(images), (batch,), device=device, generator=generator)
-        train_step(method, optimizer, images, index, generator, bf16=bf16)
-        synchronize(device)
+        return train_step(method, optimizer, images, index, generator, **how)
 
     return step, 2 * batch
 
 
-def augmentation_step(batch: int = BATCH) -> tuple[Callable[[], None], int]:
-    """Our views of a batch, both in one call."""
-    pixels = load("motifs", "train", limit=batch).pixels
-    generator = torch.Generator().manual_seed(0)
+def augmentation_step(
+    batch: int = BATCH, views: Views = "simclr", device: torch.device | str = "cpu"
+) -> tuple[Callable[[], None], int]:
+    """Our views of a batch, both in one call; on a processor unless asked, as the peers' are made."""
+    pixels = load("motifs", "train", limit=batch).pixels.to(device)
+    generator = torch.Generator(device).manual_seed(0)
 
     def step() -> None:
-        make_views(pixels, "simclr", generator=generator)
+        make_views(pixels, views, generator=generator)
 
     return step, 2 * batch
 
@@ -167,11 +180,12 @@ def torchvision_step(batch: int = 64) -> tuple[Callable[[], None], int]:
     return step, 2 * batch
 
 
-def rates(steps: dict[str, tuple[Callable[[], None], int]], seconds: float, rounds: int) -> dict[str, float]:
+def rates(steps: dict[str, tuple[Callable[[], Any], int]], seconds: float, rounds: int) -> dict[str, float]:
     """Views a second of each step: medians over rounds in which all take turns, so that noise hits all alike."""
     for step, _ in steps.values():
         step()
         step()
+    synchronize(default_device())
     measured: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds):
         for name, (step, views) in steps.items():
@@ -179,6 +193,7 @@ def rates(steps: dict[str, tuple[Callable[[], None], int]], seconds: float, roun
             while time.perf_counter() - started < seconds / rounds:
                 step()
                 count += views
+            synchronize(default_device())  # a GPU may still be at it
             measured[name].append(count / (time.perf_counter() - started))
     return {name: statistics.median(values) for name, values in measured.items()}
 

@@ -43,7 +43,7 @@ def proto_nce(v: Tensor, prototypes: Tensor, assignments: Tensor, phi: Tensor) -
     k = prototypes.shape[0]
     _check_assignments(assignments, v.shape[0], k)
     phi = _vector("phi", phi, "(K,)", k).to(v)
-    if phi.min() <= 0:
+    if validate.may_look(phi) and phi.min() <= 0:
         raise ValueError(f"phi must be > 0; got a smallest entry of {phi.min().item():.3g}.")
     # logits_ij = v_i . c_j / phi_j
     logits = F.normalize(v, dim=1) @ F.normalize(prototypes, dim=1).T / phi
@@ -113,7 +113,7 @@ def raw_concentration(distances: Tensor, assignments: Tensor, num_clusters: int,
     validate.integer("num_clusters", num_clusters, at_least=1)
     _check_assignments(assignments, distances.shape[0], num_clusters)
     validate.number("alpha", alpha, above=0)
-    if distances.min() < 0:
+    if validate.may_look(distances) and distances.min() < 0:
         raise ValueError(f"distances must be >= 0; got a smallest entry of {distances.min().item():.3g}.")
     zeros, index = distances.new_zeros(num_clusters), assignments.long()
     sizes = zeros.index_add(0, index, torch.ones_like(distances))
@@ -290,6 +290,8 @@ def _check_assignments(assignments: Tensor, n: int, k: int) -> None:
         raise ValueError(
             f"assignments must have shape (N,) = ({n},), a cluster id per sample; got {validate.describe(assignments)}."
         )
+    if not validate.may_look(assignments):
+        return
     low, high = assignments.aminmax()
     if low < 0 or high >= k:
         raise ValueError(f"assignments must lie in [0, {k}), the K = {k} clusters; got {int(low)} to {int(high)}.")

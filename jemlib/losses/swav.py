@@ -58,6 +58,8 @@ def sinkhorn(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tens
     validate.number("epsilon", epsilon, above=0)
     validate.integer("iterations", iterations, at_least=0)
     epsilon = float(epsilon)
+    if not validate.may_look(scores):
+        return _balance_blindly(scores, epsilon, iterations)
     smallest, largest = scores.aminmax()  # both are NaN if any entry is
     validate.finite_result(smallest + largest, scores=scores)
     low, high = float(smallest) / epsilon, float(largest) / epsilon
@@ -92,6 +94,15 @@ def _balance(scores: Tensor, epsilon: float, iterations: int, low: float, high: 
             g, v = g + v.log(), torch.ones_like(v)
             kernel, u = _row_kernel(scores, g, epsilon)
     return kernel.mul_(v).mul_(u[:, None])
+
+
+def _balance_blindly(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
+    """The same for any scores, by logarithms throughout: more exponentials, but no branch that looks at a value."""
+    logits = scores / epsilon
+    for _ in range(iterations):
+        logits = logits - logits.logsumexp(dim=0)
+        logits = logits.log_softmax(dim=1)
+    return logits.softmax(dim=1)
 
 
 def _floor(scores: Tensor) -> float:

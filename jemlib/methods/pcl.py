@@ -125,7 +125,7 @@ class PCL(Method):
         instance = (self.instance_term(q_a, k_b) + self.instance_term(q_b, k_a)) / 2
         prototype = (self.prototype_term(q_a, batch) + self.prototype_term(q_b, batch)) / 2
         self.remember(k_b)
-        return PCLLoss(instance + prototype, instance, prototype, instance.new_tensor(self.nmi))
+        return PCLLoss(instance + prototype, instance, prototype, instance.new_full((), self.nmi))
 
     def instance_term(self, query: Tensor, key: Tensor) -> Tensor:
         total: Tensor = self.loss(query, key, self.queue, self.config.temperature).total

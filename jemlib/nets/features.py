@@ -26,6 +26,17 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             part.training = training
 
 
+@contextlib.contextmanager
+def exact() -> Iterator[None]:
+    """float32 means float32 inside the block: by default a GPU convolves float32 with 10 bits of mantissa (TF32)."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
 def features(module: nn.Module, images: Images, *, batch_size: int = 500) -> Tensor:
     """Outputs of a backbone (or of `method.embed`'s modules) for un-augmented images, in evaluation mode.
 
@@ -38,6 +49,7 @@ def features(module: nn.Module, images: Images, *, batch_size: int = 500) -> Ten
         `(N, D)` float32, on the CPU.
     """
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    with evaluating(module):
-        parts = [module(normalize(chunk.to(device))).float().cpu() for chunk in images.pixels.split(batch_size)]
-    return torch.cat(parts)
+    with evaluating(module), exact():
+        # Brought back at the end, all at once: a copy of each part would wait for it.
+        parts = [module(normalize(chunk.to(device))).float() for chunk in images.pixels.split(batch_size)]
+    return torch.cat(parts).cpu()

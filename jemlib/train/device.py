@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -24,6 +26,22 @@ def native_bf16(device: torch.device) -> bool:
 def computes_in_bf16(precision: str, device: torch.device) -> bool:
     """What a scale's precision means on a device: "auto" takes bf16 where it is native."""
     return precision == "bf16" or (precision == "auto" and native_bf16(device))
+
+
+def looks(device: torch.device, logs: bool) -> bool:
+    """Whether a step looks for NaN: always where that costs nothing; on a GPU where the log waits for it anyway."""
+    return device.type == "cpu" or logs
+
+
+@contextmanager
+def tuned_kernels() -> Iterator[None]:
+    """Inside, cuDNN tries its algorithms on each new shape and keeps the quickest; training has few shapes."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def hide_progress() -> bool:

@@ -21,7 +21,7 @@ from jemlib.data import Images
 from jemlib.methods import Method
 from jemlib.scales import Scale, adjusted_scale
 from jemlib.train.checkpoint import Checkpoint
-from jemlib.train.device import computes_in_bf16, default_device, hide_progress
+from jemlib.train.device import computes_in_bf16, default_device, hide_progress, looks, tuned_kernels
 from jemlib.train.history import History
 from jemlib.train.optimizers import build_optimizer, learning_rate
 from jemlib.train.order import batches, random_state
@@ -88,22 +88,25 @@ def fit(
 
     bar = tqdm(total=steps, initial=first_step, disable=hide_progress() or None, desc=method.name, unit="step")
     done = first_step
-    with bar, Interrupt() as interrupt:
-        for step, index in batches(len(images), scale.batch_size, seed, first_step, steps):
+    with bar, tuned_kernels(), Interrupt() as interrupt:
+        for step, index in batches(len(images), scale.batch_size, seed, first_step, steps, device):
             rate = learning_rate(step, steps, scale.warmup, scale.learning_rate)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             # What step t draws depends on (seed, t) only.
             generator.manual_seed(random_state(seed, step))
-            loss = train_step(method, optimizer, here, index.to(device), generator, step=step, steps=steps, bf16=bf16)
+            logs = (step + 1) % log_every == 0 or step + 1 == steps
+            check = looks(device, logs or step == first_step)
+            loss = train_step(method, optimizer, here, index, generator, step=step, steps=steps, bf16=bf16, check=check)
 
             if step == first_step:
                 store.begin()  # now that a step has gone well
             done = step + 1
             bar.update()
-            if done % log_every == 0 or done == steps:
-                seconds = time.perf_counter() - started
-                row = log_row(done, scale.batch_size, seconds, rate, loss)
+            if logs:
+                terms = {name: float(value.detach()) for name, value in loss._asdict().items()}
+                seconds = time.perf_counter() - started  # after the terms, which a GPU has when it is done
+                row = log_row(done, scale.batch_size, seconds, rate, terms)
                 history.rows.append(row)
                 show(bar, row, first_step, scale.batch_size)
                 if on_log is not None:
@@ -143,8 +146,7 @@ class Interrupt:
         self.asked = True
 
 
-def log_row(done: int, batch_size: int, seconds: float, rate: float, loss: Any) -> dict[str, float]:
-    terms = {name: float(value.detach()) for name, value in loss._asdict().items()}
+def log_row(done: int, batch_size: int, seconds: float, rate: float, terms: dict[str, float]) -> dict[str, float]:
     return {
         "step": done,
         "images_seen": done * batch_size,

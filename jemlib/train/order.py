@@ -13,14 +13,24 @@ def random_state(seed: int, step: int) -> int:
     return (seed * 1_000_003 + step) % 2**63
 
 
-def batches(num_images: int, batch_size: int, seed: int, first_step: int, steps: int) -> Iterator[tuple[int, Tensor]]:
-    """`(step, indices)` from `first_step` on: each epoch a new permutation of the images."""
+def batches(
+    num_images: int,
+    batch_size: int,
+    seed: int,
+    first_step: int,
+    steps: int,
+    device: torch.device | str = "cpu",
+) -> Iterator[tuple[int, Tensor]]:
+    """`(step, indices)` from `first_step` on: each epoch a new permutation of the images.
+
+    The same on every device: drawn on the CPU, and brought over once an epoch, because each copy makes a GPU wait.
+    """
     per_epoch = num_images // batch_size
     epoch, order = -1, torch.empty(0)
     for step in range(first_step, steps):
         if step // per_epoch != epoch:
             epoch = step // per_epoch
             generator = torch.Generator().manual_seed(random_state(seed, -1 - epoch) % 2**62)
-            order = torch.randperm(num_images, generator=generator)
+            order = torch.randperm(num_images, generator=generator).to(device)
         start = (step % per_epoch) * batch_size
         yield step, order[start : start + batch_size]

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jemlib import validate
 from jemlib.data import Images
 from jemlib.methods import Batch, Method
 
@@ -21,6 +22,7 @@ def train_step(
     step: int = 0,
     steps: int = 1,
     bf16: bool = False,
+    check: bool = True,
 ) -> Any:
     """Move a method by one step of its optimiser.
 
@@ -33,17 +35,18 @@ def train_step(
         step: which step this is, from 0.
         steps: of how many.
         bf16: compute the network in bf16; losses and the E-step stay in float32.
+        check: look whether the embeddings are finite. On a GPU to look is to wait; NaN stays, so a later look finds it.
 
     Returns:
         The loss, a NamedTuple whose first field is `total`.
 
     Raises:
-        FloatingPointError: the embeddings are NaN or infinite.
+        FloatingPointError: the embeddings are NaN or infinite, and check is True.
     """
     views = method.make_views(images.pixels[index], generator)
     batch = Batch(views, index, images, step / steps, generator)
     method.before_step(batch)
-    with torch.autocast(index.device.type, torch.bfloat16, enabled=bf16):
+    with torch.autocast(index.device.type, torch.bfloat16, enabled=bf16), validate.blind(not check):
         loss = step_or_explain(method, batch, step)
     optimizer.zero_grad(set_to_none=True)
     loss.total.backward()
