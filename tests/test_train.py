@@ -47,6 +47,7 @@ def test_one_seed_gives_one_result_and_another_seed_another(images: Images) -> N
     assert not same(trained(images), trained(images, seed=1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["simclr", "barlow_twins", "vicreg"])
 def test_training_lowers_the_loss(name: str, images: Images) -> None:
     settings = {**TINY, "steps": 80, "learning_rate": 4e-3}
