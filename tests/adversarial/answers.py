@@ -25,8 +25,8 @@ class Right(NamedTuple):
 
 
 # The families of mistakes that can be made in every exercise, and what a message about one of them says.
-RATIO = ("times the right",)
-FACTOR = ("factor", "times the right", "times too")
+RATIO = ("times the right", "right one times")
+FACTOR = ("factor", "times the right", "right one times", "times too")
 CUT = ("detach", "no_grad", "graph", ".item", "gradient", "backward", "differentiat")
 FLOAT32 = ("float32", "single precision", "dtype", "float()")
 IN_PLACE = ("in place", "in-place", "changes its", "changed its", "changes the input", "overwrit", "modif", "clone")

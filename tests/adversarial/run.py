@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import re
 import sys
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
@@ -19,10 +20,26 @@ from typing import NamedTuple
 import torch
 
 from tests.adversarial import lessons
-from tests.adversarial.answers import Right, Wrong
+from tests.adversarial.answers import RATIO, Right, Wrong
 from tests.adversarial.truth import define, difference, reference
 
+# What a message measured says nothing about the mistake, but has words in it such as "first" and "shape".
+MEASURED = re.compile(
+    r"The largest absolute difference.*?\.(?=\s|$)|The first entry that differs.*?\.(?=\s|$)|Yours is .*?\.(?=\s|$)|"
+    r"for a float\d+ input of shape \([\d, ]*\)|The call was .*?\.(?=\s|$)",
+    re.IGNORECASE,
+)
+# A ratio leads to a forgotten factor, and so has that word of its own; its "each" and "size" name nothing.
+RATIO_SENTENCE = re.compile(r"In each case your result is (the right one times) a number.*?\.(?=\s|$)")
 GUARD = 20  # seconds for one verdict; a checker that needs longer counts as one that hangs
+
+
+def says(message: str, word: str) -> bool:
+    """Whether a word of the message begins so, in any case; of one or two letters (N, D): the word itself."""
+    word = word.strip()
+    start, end = ("(?<!\\w)" if word[0].isalnum() else ""), ("(?!\\w)" if len(word) < 3 else "")
+    flags = 0 if len(word) < 3 else re.IGNORECASE
+    return re.search(start + re.escape(word) + end, message, flags) is not None
 
 
 class Seen(NamedTuple):
@@ -34,11 +51,17 @@ class Seen(NamedTuple):
     message: str
 
     def has(self, words: tuple[str, ...]) -> bool:
-        return any(word.lower() in self.message.lower() for word in words)
+        said = RATIO_SENTENCE.sub(r"\1", MEASURED.sub("", self.message))
+        return any(says(said, word) for word in words)
 
     @property
     def misled(self) -> bool:
         return isinstance(self.answer, Wrong) and self.state == "incorrect" and self.has(self.answer.misleading)
+
+    @property
+    def by_ratio(self) -> bool:
+        """Whether all that misleads is a ratio to the right result, where no factor is off."""
+        return self.misled and not self.has(tuple(set(self.answer.misleading) - set(RATIO)))
 
     @property
     def named(self) -> bool:
@@ -80,7 +103,7 @@ class Examiner:
 def _serve(pipe: Connection) -> None:
     from jemlib.course import examine
 
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # what an answer prints is not what is measured
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115, for good: what an answer prints is not what is measured
     pipe.send("ready")
     while True:
         lesson, exercise, source = pipe.recv()
@@ -106,8 +129,8 @@ def misfiled(lesson: str, module: ModuleType) -> Iterator[str]:
             yield f"wrong, but agrees:\n{answer.source}"
 
 
-def report(seen: list[Seen], verbose: bool) -> None:
-    """The figures, and every failure with its message."""
+def report(seen: list[Seen], verbose: bool | None) -> None:
+    """The figures, and every failure with its message; None: the figures only."""
     wrong = [s for s in seen if isinstance(s.answer, Wrong)]
     right = [s for s in seen if isinstance(s.answer, Right)]
     groups = {
@@ -117,14 +140,16 @@ def report(seen: list[Seen], verbose: bool) -> None:
         "neither named nor led to": [s for s in wrong if s.state == "incorrect" and not s.named],
         "not calm": [s for s in seen if s.state in ("hung", "died", "raised")],
     }
-    shown = list(groups)[: None if verbose else 3] + ([] if verbose else ["not calm"])
-    for title in shown:
+    quiet = {None: set(groups), False: {"neither named nor led to"}, True: set()}[verbose]
+    for title in [t for t in groups if t not in quiet]:
         for s in groups[title]:
             print(f"--- {title}: lesson {s.lesson}, {s.answer.exercise}\n{s.answer.source.rstrip()}\n>>> {s.message}\n")
     named = sum(s.named for s in wrong)
     print(f"wrong accepted   {len(groups['wrong accepted']):4d} of {len(wrong)}")
     print(f"right refused    {len(groups['right refused']):4d} of {len(right)}")
-    print(f"misleading       {len(groups['misleading']):4d} of {len(wrong)}")
+    print(
+        f"misleading       {len(groups['misleading']):4d} of {len(wrong)}, {sum(s.by_ratio for s in wrong)} by a ratio only"
+    )
     print(f"named or leading {named:4d} of {len(wrong)} ({named / max(1, len(wrong)):.1%})")
     print(f"not calm         {len(groups['not calm']):4d} of {len(seen)}")
 
@@ -142,6 +167,7 @@ def main() -> None:
     if problems := [problem for lesson, module in chosen.items() for problem in misfiled(lesson, module)]:
         print("\n".join(problems))
         sys.exit(f"{len(problems)} answers stand in the wrong list.")
+    print(f"{sum(len(m.WRONG) + len(m.RIGHT) for m in chosen.values())} answers stand in the right list, by numbers.")
     if options.truth:
         return
     examiner, seen = Examiner(), {}
@@ -152,14 +178,7 @@ def main() -> None:
     examiner.close()
     if len(seen) > 1:
         print("=== all")
-        every = [s for group in seen.values() for s in group]
-        wrong = [s for s in every if isinstance(s.answer, Wrong)]
-        print(
-            f"wrong accepted {sum(s.state == 'correct' for s in wrong)} of {len(wrong)}, "
-            f"right refused {sum(s.state != 'correct' for s in every) - sum(s.state != 'correct' for s in wrong)} "
-            f"of {len(every) - len(wrong)}, misleading {sum(s.misled for s in wrong)}, "
-            f"named or leading {sum(s.named for s in wrong) / len(wrong):.1%}"
-        )
+        report([s for group in seen.values() for s in group], verbose=None)
 
 
 if __name__ == "__main__":

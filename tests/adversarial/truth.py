@@ -94,11 +94,11 @@ def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[
     given = [a + 0 if isinstance(a, Tensor) and a.requires_grad else a for a in leaves]
     result = function(*given)
     outputs = [torch.as_tensor(x).double() for x in (result if isinstance(result, (tuple, list)) else [result])]
-    changed = any(
-        isinstance(a, Tensor) and not torch.equal(a.detach(), g.detach()) for a, g in zip(arguments, given)
-    )
+    changed = any(isinstance(a, Tensor) and not torch.equal(a.detach(), g.detach()) for a, g in zip(arguments, given))
     wanted = [a for a in leaves if isinstance(a, Tensor) and a.requires_grad]
-    mixture = sum((x * torch.linspace(1, 2, x.numel()).view(x.shape).double()).sum() * (i + 1) for i, x in enumerate(outputs))
+    mixture = sum(
+        (x * torch.linspace(1, 2, x.numel()).view(x.shape).double()).sum() * (i + 1) for i, x in enumerate(outputs)
+    )
     if not wanted or not mixture.requires_grad:
         return [x.detach() for x in outputs], [torch.zeros_like(a) for a in wanted], changed
     gradients = torch.autograd.grad(mixture, wanted, allow_unused=True)
