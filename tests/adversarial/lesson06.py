@@ -1,5 +1,7 @@
 """Answers to the exercises of lesson 06: soft assignments, Sinkhorn's algorithm, the swapped prediction, votes."""
 
+# ruff: noqa: E501 - the source of an answer is one string, however long
+
 from __future__ import annotations
 
 from typing import Any
@@ -53,47 +55,176 @@ SOFT = soft(
 )
 
 WRONG += [
-    wrong(edited(SOFT, ("    z = z / z.norm(dim=1, keepdim=True)\n", "")), *LENGTH, misleading=("softmax over", *RATIO)),
-    wrong(edited(SOFT, ("prototypes / prototypes.norm(dim=1, keepdim=True)", "prototypes")), *LENGTH, misleading=("softmax over", *RATIO)),
+    wrong(
+        edited(SOFT, ("    z = z / z.norm(dim=1, keepdim=True)\n", "")), *LENGTH, misleading=("softmax over", *RATIO)
+    ),
+    wrong(
+        edited(SOFT, ("prototypes / prototypes.norm(dim=1, keepdim=True)", "prototypes")),
+        *LENGTH,
+        misleading=("softmax over", *RATIO),
+    ),
     wrong(soft("return torch.softmax(z @ prototypes.T / temperature, dim=1)"), *LENGTH),
     wrong(edited(SOFT, ("z / z.norm(dim=1, keepdim=True)", "z / z.norm(dim=0)")), *LENGTH, "axis", "dim"),
-    wrong(edited(SOFT, ("prototypes / prototypes.norm(dim=1, keepdim=True)", "prototypes / prototypes.norm(dim=0)")), *LENGTH, "axis", "dim"),
+    wrong(
+        edited(SOFT, ("prototypes / prototypes.norm(dim=1, keepdim=True)", "prototypes / prototypes.norm(dim=0)")),
+        *LENGTH,
+        "axis",
+        "dim",
+    ),
     wrong(edited(SOFT, ("z / z.norm(dim=1, keepdim=True)", "z / z.norm()")), *LENGTH),
     wrong(edited(SOFT, ("prototypes.norm(dim=1, keepdim=True)", "prototypes.norm()")), *LENGTH),
     wrong(edited(SOFT, ("z / z.norm(dim=1, keepdim=True)", "z / z.norm(dim=1, keepdim=True) ** 2")), *LENGTH, "square"),
     wrong(edited(SOFT, ("z / z.norm(dim=1, keepdim=True)", "z / z.abs().sum(dim=1, keepdim=True)")), *LENGTH, "norm"),
-    wrong(edited(SOFT, ("z / z.norm(dim=1, keepdim=True)", "(z - z.mean(dim=0)) / z.norm(dim=1, keepdim=True)")), "centr", "mean", *LENGTH),
+    wrong(
+        edited(SOFT, ("z / z.norm(dim=1, keepdim=True)", "(z - z.mean(dim=0)) / z.norm(dim=1, keepdim=True)")),
+        "centr",
+        "mean",
+        *LENGTH,
+    ),
     wrong(edited(SOFT, ("temperature, dim=1)", "temperature, dim=0)")), *AXIS, misleading=("normal", *RATIO)),
-    wrong(edited(SOFT, ("torch.softmax(scores / temperature, dim=1)", "torch.softmax((scores / temperature).flatten(), dim=0).view_as(scores)")), *AXIS, "sum to 1"),
+    wrong(
+        edited(
+            SOFT,
+            (
+                "torch.softmax(scores / temperature, dim=1)",
+                "torch.softmax((scores / temperature).flatten(), dim=0).view_as(scores)",
+            ),
+        ),
+        *AXIS,
+        "sum to 1",
+    ),
     wrong(edited(SOFT, ("scores / temperature", "scores * temperature")), *TEMPERATURE),
     wrong(edited(SOFT, ("scores / temperature", "scores")), *TEMPERATURE),
     wrong(edited(SOFT, ("scores / temperature", "scores / 0.1")), *TEMPERATURE),
     wrong(edited(SOFT, ("scores / temperature", "scores / temperature ** 2")), *TEMPERATURE),
-    wrong(edited(SOFT, ("torch.softmax(scores / temperature, dim=1)", "torch.softmax(scores, dim=1) / temperature")), *TEMPERATURE, "sum to 1"),
-    wrong(edited(SOFT, ("scores / temperature", "-scores / temperature")), "sign", "minus", "negative", "similar", "opposite"),
+    wrong(
+        edited(SOFT, ("torch.softmax(scores / temperature, dim=1)", "torch.softmax(scores, dim=1) / temperature")),
+        *TEMPERATURE,
+        "sum to 1",
+    ),
+    wrong(
+        edited(SOFT, ("scores / temperature", "-scores / temperature")),
+        "sign",
+        "minus",
+        "negative",
+        "similar",
+        "opposite",
+    ),
     wrong(edited(SOFT, ("torch.softmax(", "torch.log_softmax(")), "log", "sum to 1", "exp", "shares"),
-    wrong(edited(SOFT, ("torch.softmax(scores / temperature, dim=1)", "torch.sigmoid(scores / temperature)")), "sigmoid", "sum to 1", "softmax", "shares"),
-    wrong(edited(SOFT, ("torch.softmax(scores / temperature, dim=1)", "torch.exp(scores / temperature)")), "sum to 1", "divi", "denominator", "softmax", "normal"),
-    wrong(edited(SOFT, ("return torch.softmax(scores / temperature, dim=1)", "e = torch.exp(scores / temperature)\n    return e / e.sum(dim=1, keepdim=True)")), *OVERFLOW, "small temperature", "softmax"),
-    wrong(edited(SOFT, ("return torch.softmax(scores / temperature, dim=1)", "e = torch.exp(scores / temperature)\n    return e / e.sum(dim=0)")), *AXIS),
-    wrong(edited(SOFT, ("return torch.softmax(scores / temperature, dim=1)", "e = torch.exp(scores / temperature)\n    return e / e.amax(dim=1, keepdim=True)")), "max", "sum to 1", "sum", "overflow", "nan"),
-    wrong(edited(SOFT, ("return torch.softmax(scores / temperature, dim=1)", "return scores / scores.sum(dim=1, keepdim=True)")), "exp", "softmax", "temperature", "negative"),
-    wrong(edited(SOFT, ("return torch.softmax(scores / temperature, dim=1)", "return F.one_hot(scores.argmax(dim=1), len(w)).to(z.dtype)")), "soft", "one-hot", "argmax", "largest", "shares"),
-    wrong(edited(SOFT, ("torch.softmax(scores / temperature, dim=1)", "torch.softmax(scores / temperature, dim=1).T")), "shape", "transpos", "(N, K)", ".T"),
+    wrong(
+        edited(SOFT, ("torch.softmax(scores / temperature, dim=1)", "torch.sigmoid(scores / temperature)")),
+        "sigmoid",
+        "sum to 1",
+        "softmax",
+        "shares",
+    ),
+    wrong(
+        edited(SOFT, ("torch.softmax(scores / temperature, dim=1)", "torch.exp(scores / temperature)")),
+        "sum to 1",
+        "divi",
+        "denominator",
+        "softmax",
+        "normal",
+    ),
+    wrong(
+        edited(
+            SOFT,
+            (
+                "return torch.softmax(scores / temperature, dim=1)",
+                "e = torch.exp(scores / temperature)\n    return e / e.sum(dim=1, keepdim=True)",
+            ),
+        ),
+        *OVERFLOW,
+        "small temperature",
+        "softmax",
+    ),
+    wrong(
+        edited(
+            SOFT,
+            (
+                "return torch.softmax(scores / temperature, dim=1)",
+                "e = torch.exp(scores / temperature)\n    return e / e.sum(dim=0)",
+            ),
+        ),
+        *AXIS,
+    ),
+    wrong(
+        edited(
+            SOFT,
+            (
+                "return torch.softmax(scores / temperature, dim=1)",
+                "e = torch.exp(scores / temperature)\n    return e / e.amax(dim=1, keepdim=True)",
+            ),
+        ),
+        "max",
+        "sum to 1",
+        "sum",
+        "overflow",
+        "nan",
+    ),
+    wrong(
+        edited(
+            SOFT,
+            ("return torch.softmax(scores / temperature, dim=1)", "return scores / scores.sum(dim=1, keepdim=True)"),
+        ),
+        "exp",
+        "softmax",
+        "temperature",
+        "negative",
+    ),
+    wrong(
+        edited(
+            SOFT,
+            (
+                "return torch.softmax(scores / temperature, dim=1)",
+                "return F.one_hot(scores.argmax(dim=1), len(w)).to(z.dtype)",
+            ),
+        ),
+        "soft",
+        "one-hot",
+        "argmax",
+        "largest",
+        "shares",
+    ),
+    wrong(
+        edited(SOFT, ("torch.softmax(scores / temperature, dim=1)", "torch.softmax(scores / temperature, dim=1).T")),
+        "shape",
+        "transpos",
+        "(N, K)",
+        ".T",
+    ),
     wrong(edited(SOFT, ("scores = z @ w.T", "scores = -torch.cdist(z, w)")), "distance", "cosine", "product", "square"),
     wrong(edited(SOFT, ("scores = z @ w.T", "scores = (z @ w.T).clamp(min=0)")), "negative", "clamp", "relu", "sign"),
     wrong(edited(SOFT, ("scores = z @ w.T", "scores = (z @ w.T).abs()")), "negative", "abs", "sign"),
-    wrong(edited(SOFT, ("    z = z / z.norm", "    z, prototypes = z.float(), prototypes.float()\n    z = z / z.norm")), *FLOAT32),
+    wrong(
+        edited(SOFT, ("    z = z / z.norm", "    z, prototypes = z.float(), prototypes.float()\n    z = z / z.norm")),
+        *FLOAT32,
+    ),
     wrong(edited(SOFT, ("z = z / z.norm", "z /= z.norm")), *IN_PLACE),
-    wrong(edited(SOFT, ("w = prototypes / prototypes.norm", "w = prototypes.div_(prototypes.norm"), ("keepdim=True)\n    scores", "keepdim=True))\n    scores")), *IN_PLACE),
-    wrong(edited(SOFT, ("scores = z @ w.T", "scores = (z @ w.T).detach()")), *CUT, misleading=("normal", "axis", *RATIO)),
+    wrong(
+        edited(
+            SOFT,
+            ("w = prototypes / prototypes.norm", "w = prototypes.div_(prototypes.norm"),
+            ("keepdim=True)\n    scores", "keepdim=True))\n    scores"),
+        ),
+        *IN_PLACE,
+    ),
+    wrong(
+        edited(SOFT, ("scores = z @ w.T", "scores = (z @ w.T).detach()")), *CUT, misleading=("normal", "axis", *RATIO)
+    ),
     wrong(edited(SOFT, ("scores = z @ w.T", "scores = z @ w.T.detach()")), *CUT, misleading=("axis", *RATIO)),
 ]
 
 RIGHT += [
     right(SOFT),
-    right(soft("s = F.normalize(z, dim=1) @ F.normalize(prototypes, dim=1).T\nreturn F.softmax(s / temperature, dim=-1)")),
-    right(soft("s = F.cosine_similarity(z[:, None, :], prototypes[None, :, :], dim=2) / temperature\nreturn torch.exp(s - torch.logsumexp(s, dim=1, keepdim=True))")),
+    right(
+        soft("s = F.normalize(z, dim=1) @ F.normalize(prototypes, dim=1).T\nreturn F.softmax(s / temperature, dim=-1)")
+    ),
+    right(
+        soft(
+            "s = F.cosine_similarity(z[:, None, :], prototypes[None, :, :], dim=2) / temperature\nreturn torch.exp(s - torch.logsumexp(s, dim=1, keepdim=True))"
+        )
+    ),
     right(
         soft(
             """
@@ -109,7 +240,11 @@ RIGHT += [
             """
         )
     ),
-    right(soft("s = torch.einsum('id,kd->ik', z, prototypes) / torch.outer(z.norm(dim=1), prototypes.norm(dim=1))\nreturn (s / temperature).log_softmax(1).exp()")),
+    right(
+        soft(
+            "s = torch.einsum('id,kd->ik', z, prototypes) / torch.outer(z.norm(dim=1), prototypes.norm(dim=1))\nreturn (s / temperature).log_softmax(1).exp()"
+        )
+    ),
 ]
 
 # --- sinkhorn_loop --------------------------------------------------------------------------------------------------
@@ -169,8 +304,25 @@ WRONG += [
     wrong(edited(LOOP, ("scores / epsilon", "scores / 0.05")), *EPSILON),
     wrong(edited(LOOP, ("scores / epsilon", "-scores / epsilon")), "sign", "minus", "negative", "largest"),
     wrong(edited(LOOP, ("torch.exp(scores / epsilon)", "scores / epsilon")), "exp", "negative"),
-    wrong(edited(LOOP, ("torch.exp(scores / epsilon)", "torch.softmax(scores / epsilon, dim=1)")), "row", "softmax", "start", "first", "order"),
-    wrong(edited(LOOP, ("torch.exp(scores / epsilon)", "torch.exp((scores - scores.max(dim=1, keepdim=True).values) / epsilon)")), "row", "max", "start", "first", "shift"),
+    wrong(
+        edited(LOOP, ("torch.exp(scores / epsilon)", "torch.softmax(scores / epsilon, dim=1)")),
+        "row",
+        "softmax",
+        "start",
+        "first",
+        "order",
+    ),
+    wrong(
+        edited(
+            LOOP,
+            ("torch.exp(scores / epsilon)", "torch.exp((scores - scores.max(dim=1, keepdim=True).values) / epsilon)"),
+        ),
+        "row",
+        "max",
+        "start",
+        "first",
+        "shift",
+    ),
     wrong(edited(LOOP, ("q[:, j].sum()", "q[:, j].max()")), "max", "sum"),
     wrong(edited(LOOP, ("q[i, :].sum()", "q[i, :].max()")), "max", "sum", "row"),
     wrong(edited(LOOP, ("q[:, j].sum()", "q[:, j].norm()")), "sum", "norm", "root"),
@@ -242,7 +394,13 @@ WRONG += [
     wrong(edited(LOOP, ("return q", "return q / n")), "N", "row", "sum to 1", "divi", misleading=()),
     wrong(edited(LOOP, ("return q", "return q.T")), "shape", "transpos", "(N, K)", ".T"),
     wrong(edited(LOOP, ("return q", "return torch.log(q)")), "log", "exp", "sum to 1", "negative"),
-    wrong(edited(LOOP, ("return q", "return F.one_hot(q.argmax(dim=1), k).to(q.dtype)")), "soft", "one-hot", "argmax", "round"),
+    wrong(
+        edited(LOOP, ("return q", "return F.one_hot(q.argmax(dim=1), k).to(q.dtype)")),
+        "soft",
+        "one-hot",
+        "argmax",
+        "round",
+    ),
     wrong(edited(LOOP, ("torch.exp(scores / epsilon)", "torch.exp(scores.float() / epsilon)")), *FLOAT32),
     wrong(edited(LOOP, ("torch.exp(scores / epsilon)", "scores.div_(epsilon).exp_()")), *IN_PLACE),
 ]
@@ -313,37 +471,142 @@ WRONG += [
     wrong(edited(LOGS, ("range(iterations)", "range(iterations + 1)")), *ITERATIONS),
     wrong(edited(LOGS, ("range(iterations)", "range(1, iterations)")), *ITERATIONS),
     wrong(edited(LOGS, ("range(iterations)", "range(100)")), *ITERATIONS),
-    wrong(logs("l = scores / epsilon\nl = l - torch.logsumexp(l, dim=0)\nl = l - torch.logsumexp(l, dim=1, keepdim=True)\nreturn l.exp()"), *ITERATIONS),
-    wrong(logs("l = scores / epsilon\nfor _ in range(iterations):\n    l = l - torch.logsumexp(l, dim=0)\nreturn torch.softmax(l, dim=1)"), "row", "each iteration", "every iteration", *ITERATIONS),
-    wrong(logs("l = scores / epsilon\nfor _ in range(iterations):\n    r = torch.logsumexp(l, dim=1, keepdim=True)\n    l = l - torch.logsumexp(l, dim=0) - r\nreturn l.exp()"), "row", "same time", "at once", "again", "new", "sum to 1"),
-    wrong(logs("for _ in range(iterations):\n    l = scores / epsilon\n    l = l - torch.logsumexp(l, dim=0)\n    l = l - torch.logsumexp(l, dim=1, keepdim=True)\nreturn l.exp()"), *ITERATIONS, "start", "again"),
+    wrong(
+        logs(
+            "l = scores / epsilon\nl = l - torch.logsumexp(l, dim=0)\nl = l - torch.logsumexp(l, dim=1, keepdim=True)\nreturn l.exp()"
+        ),
+        *ITERATIONS,
+    ),
+    wrong(
+        logs(
+            "l = scores / epsilon\nfor _ in range(iterations):\n    l = l - torch.logsumexp(l, dim=0)\nreturn torch.softmax(l, dim=1)"
+        ),
+        "row",
+        "each iteration",
+        "every iteration",
+        *ITERATIONS,
+    ),
+    wrong(
+        logs(
+            "l = scores / epsilon\nfor _ in range(iterations):\n    r = torch.logsumexp(l, dim=1, keepdim=True)\n    l = l - torch.logsumexp(l, dim=0) - r\nreturn l.exp()"
+        ),
+        "row",
+        "same time",
+        "at once",
+        "again",
+        "new",
+        "sum to 1",
+    ),
+    wrong(
+        logs(
+            "for _ in range(iterations):\n    l = scores / epsilon\n    l = l - torch.logsumexp(l, dim=0)\n    l = l - torch.logsumexp(l, dim=1, keepdim=True)\nreturn l.exp()"
+        ),
+        *ITERATIONS,
+        "start",
+        "again",
+    ),
     wrong(edited(LOGS, ("scores / epsilon", "scores * epsilon")), *EPSILON),
     wrong(edited(LOGS, ("scores / epsilon", "scores")), *EPSILON),
     wrong(edited(LOGS, ("scores / epsilon", "scores / 0.05")), *EPSILON),
     wrong(edited(LOGS, ("scores / epsilon", "-scores / epsilon")), "sign", "minus", "negative", "largest"),
-    wrong(edited(LOGS, ("scores / epsilon", "torch.log_softmax(scores / epsilon, dim=1)")), "row", "softmax", "start", "first"),
+    wrong(
+        edited(LOGS, ("scores / epsilon", "torch.log_softmax(scores / epsilon, dim=1)")),
+        "row",
+        "softmax",
+        "start",
+        "first",
+    ),
     wrong(edited(LOGS, ("return torch.exp(l)", "return l")), "exp", "log", "sum to 1", "negative"),
     wrong(edited(LOGS, ("return torch.exp(l)", "return torch.softmax(l, dim=0)")), *AXIS),
     wrong(edited(LOGS, ("return torch.exp(l)", "return torch.exp(l).T")), "shape", "transpos", "(N, K)", ".T"),
-    wrong(edited(LOGS, ("return torch.exp(l)", "return torch.exp(l) / n")), "N", "row", "sum to 1", "divi", misleading=()),
-    wrong(edited(LOGS, ("return torch.exp(l)", "return F.one_hot(l.argmax(dim=1), k).to(l.dtype)")), "soft", "one-hot", "argmax", "round"),
-    wrong(edited(LOGS, ("torch.logsumexp(l, dim=0, keepdim=True)", "l.amax(dim=0, keepdim=True)")), "max", "logsumexp", "sum"),
-    wrong(edited(LOGS, ("torch.logsumexp(l, dim=1, keepdim=True)", "l.amax(dim=1, keepdim=True)")), "max", "logsumexp", "sum", "row"),
-    wrong(edited(LOGS, ("torch.logsumexp(l, dim=0, keepdim=True)", "l.sum(dim=0, keepdim=True)")), "logsumexp", "exp", "sum"),
-    wrong(edited(LOGS, ("torch.logsumexp(l, dim=0, keepdim=True)", "l.mean(dim=0, keepdim=True)")), "logsumexp", "exp", "mean"),
-    wrong(edited(LOGS, ("l - torch.logsumexp(l, dim=0", "l / torch.logsumexp(l, dim=0")), "subtract", "divi", "minus", "log", "logsumexp"),
-    wrong(edited(LOGS, ("l - torch.logsumexp(l, dim=0", "l + torch.logsumexp(l, dim=0")), "subtract", "minus", "sign", "column"),
-    wrong(logs("n, k = scores.shape\nq = torch.exp(scores / epsilon)\nfor _ in range(iterations):\n    q = q / q.sum(dim=0) * n / k\n    q = q / q.sum(dim=1, keepdim=True)\nreturn q"), *OVERFLOW, "log"),
-    wrong(logs("n, k = scores.shape\nq = torch.exp((scores - scores.max()) / epsilon)\nfor _ in range(iterations):\n    q = q / q.sum(dim=0) * n / k\n    q = q / q.sum(dim=1, keepdim=True)\nreturn q"), *OVERFLOW, "log", "underflow", "small"),
-    wrong(edited(LOGS, ("torch.logsumexp(l, dim=0, keepdim=True)", "l.exp().sum(dim=0, keepdim=True).log()")), *OVERFLOW),
-    wrong(edited(LOGS, ("scores / epsilon", "(scores / epsilon).clamp(max=50)")), "clamp", "small epsilon", "large", "cap", *EPSILON),
+    wrong(
+        edited(LOGS, ("return torch.exp(l)", "return torch.exp(l) / n")), "N", "row", "sum to 1", "divi", misleading=()
+    ),
+    wrong(
+        edited(LOGS, ("return torch.exp(l)", "return F.one_hot(l.argmax(dim=1), k).to(l.dtype)")),
+        "soft",
+        "one-hot",
+        "argmax",
+        "round",
+    ),
+    wrong(
+        edited(LOGS, ("torch.logsumexp(l, dim=0, keepdim=True)", "l.amax(dim=0, keepdim=True)")),
+        "max",
+        "logsumexp",
+        "sum",
+    ),
+    wrong(
+        edited(LOGS, ("torch.logsumexp(l, dim=1, keepdim=True)", "l.amax(dim=1, keepdim=True)")),
+        "max",
+        "logsumexp",
+        "sum",
+        "row",
+    ),
+    wrong(
+        edited(LOGS, ("torch.logsumexp(l, dim=0, keepdim=True)", "l.sum(dim=0, keepdim=True)")),
+        "logsumexp",
+        "exp",
+        "sum",
+    ),
+    wrong(
+        edited(LOGS, ("torch.logsumexp(l, dim=0, keepdim=True)", "l.mean(dim=0, keepdim=True)")),
+        "logsumexp",
+        "exp",
+        "mean",
+    ),
+    wrong(
+        edited(LOGS, ("l - torch.logsumexp(l, dim=0", "l / torch.logsumexp(l, dim=0")),
+        "subtract",
+        "divi",
+        "minus",
+        "log",
+        "logsumexp",
+    ),
+    wrong(
+        edited(LOGS, ("l - torch.logsumexp(l, dim=0", "l + torch.logsumexp(l, dim=0")),
+        "subtract",
+        "minus",
+        "sign",
+        "column",
+    ),
+    wrong(
+        logs(
+            "n, k = scores.shape\nq = torch.exp(scores / epsilon)\nfor _ in range(iterations):\n    q = q / q.sum(dim=0) * n / k\n    q = q / q.sum(dim=1, keepdim=True)\nreturn q"
+        ),
+        *OVERFLOW,
+        "log",
+    ),
+    wrong(
+        logs(
+            "n, k = scores.shape\nq = torch.exp((scores - scores.max()) / epsilon)\nfor _ in range(iterations):\n    q = q / q.sum(dim=0) * n / k\n    q = q / q.sum(dim=1, keepdim=True)\nreturn q"
+        ),
+        *OVERFLOW,
+        "log",
+        "underflow",
+        "small",
+    ),
+    wrong(
+        edited(LOGS, ("torch.logsumexp(l, dim=0, keepdim=True)", "l.exp().sum(dim=0, keepdim=True).log()")), *OVERFLOW
+    ),
+    wrong(
+        edited(LOGS, ("scores / epsilon", "(scores / epsilon).clamp(max=50)")),
+        "clamp",
+        "small epsilon",
+        "large",
+        "cap",
+        *EPSILON,
+    ),
     wrong(edited(LOGS, ("scores / epsilon", "scores.float() / epsilon")), *FLOAT32),
     wrong(edited(LOGS, ("    l = scores / epsilon", "    scores /= epsilon\n    l = scores")), *IN_PLACE),
 ]
 
 RIGHT += [
     right(LOGS),
-    right(logs("l = scores / epsilon\nfor _ in range(iterations):\n    l = l.log_softmax(dim=0)\n    l = l.log_softmax(dim=1)\nreturn l.exp()")),
+    right(
+        logs(
+            "l = scores / epsilon\nfor _ in range(iterations):\n    l = l.log_softmax(dim=0)\n    l = l.log_softmax(dim=1)\nreturn l.exp()"
+        )
+    ),
     right(
         logs(
             """
@@ -371,7 +634,11 @@ RIGHT += [
             """
         )
     ),
-    right(logs("l = scores.detach().clone() / epsilon\nt = 0\nwhile t < iterations:\n    l = l - l.logsumexp(0)\n    l = l - l.logsumexp(1)[:, None]\n    t += 1\nreturn torch.exp(l)")),
+    right(
+        logs(
+            "l = scores.detach().clone() / epsilon\nt = 0\nwhile t < iterations:\n    l = l - l.logsumexp(0)\n    l = l - l.logsumexp(1)[:, None]\n    t += 1\nreturn torch.exp(l)"
+        )
+    ),
 ]
 
 # --- swapped_prediction ---------------------------------------------------------------------------------------------
@@ -400,41 +667,209 @@ WRONG += [
     wrong(edited(PREDICT, ("scores / temperature", "scores / 0.1")), *TEMPERATURE),
     wrong(edited(PREDICT, ("scores / temperature, dim=1)", "scores, dim=1) / temperature")), *TEMPERATURE),
     wrong(edited(PREDICT, ("q = codes.detach()", "q = codes")), "detach", "constant", "gradient", "codes"),
-    wrong(edited(PREDICT, ("scores / temperature", "scores.detach() / temperature")), *CUT, misleading=("axis", "swap", *RATIO)),
-    wrong(edited(PREDICT, ("    q = codes", "    scores = scores.detach()\n    q = codes"), ("codes.detach()", "codes")), *CUT, "codes"),
+    wrong(
+        edited(PREDICT, ("scores / temperature", "scores.detach() / temperature")),
+        *CUT,
+        misleading=("axis", "swap", *RATIO),
+    ),
+    wrong(
+        edited(PREDICT, ("    q = codes", "    scores = scores.detach()\n    q = codes"), ("codes.detach()", "codes")),
+        *CUT,
+        "codes",
+    ),
     wrong(edited(PREDICT, ("(q * log_p).sum(dim=1).mean()", "(q * log_p).sum()")), "mean", "divi", "sum", "N"),
     wrong(edited(PREDICT, ("(q * log_p).sum(dim=1).mean()", "(q * log_p).mean()")), "sum", "mean", "K", "prototypes"),
-    wrong(edited(PREDICT, ("(q * log_p).sum(dim=1).mean()", "(q * log_p).sum(dim=0).mean()")), "dim", "axis", "K", "N", "mean"),
+    wrong(
+        edited(PREDICT, ("(q * log_p).sum(dim=1).mean()", "(q * log_p).sum(dim=0).mean()")),
+        "dim",
+        "axis",
+        "K",
+        "N",
+        "mean",
+    ),
     wrong(edited(PREDICT, ("-(q * log_p)", "(q * log_p)")), "sign", "minus", "negative", "-1"),
     wrong(edited(PREDICT, ("-torch.xlogy(q, q)", "torch.xlogy(q, q)")), "sign", "minus", "negative", *ENTROPY),
-    wrong(edited(PREDICT, ("-torch.xlogy(q, q).sum(dim=1).mean()", "-torch.xlogy(q, q).sum()")), *ENTROPY, "mean", "divi"),
+    wrong(
+        edited(PREDICT, ("-torch.xlogy(q, q).sum(dim=1).mean()", "-torch.xlogy(q, q).sum()")), *ENTROPY, "mean", "divi"
+    ),
     wrong(edited(PREDICT, ("-torch.xlogy(q, q).sum(dim=1).mean()", "-torch.xlogy(q, q).mean()")), *ENTROPY, "sum"),
-    wrong(edited(PREDICT, ("-torch.xlogy(q, q).sum(dim=1).mean()", "-(q * q.log()).sum(dim=1).mean()")), "0 log 0", "one-hot", "nan", "finite", "log(0)", "zero"),
-    wrong(edited(PREDICT, ("-torch.xlogy(q, q).sum(dim=1).mean()", "-(log_p.exp() * log_p).sum(dim=1).mean()")), *ENTROPY, "prediction"),
-    wrong(edited(PREDICT, ("-torch.xlogy(q, q).sum(dim=1).mean()", "-torch.xlogy(q.mean(0), q.mean(0)).sum()")), *ENTROPY, "each", "mean"),
-    wrong(edited(PREDICT, ("-torch.xlogy(q, q).sum(dim=1).mean()", "-(q * torch.log2(q.clamp(min=1e-300))).sum(dim=1).mean()")), *ENTROPY, "nats", "log2", "base", "natural"),
-    wrong(edited(PREDICT, ("kl = total - code_entropy", "kl = total + code_entropy")), "kl", "minus", "sign", "rest", "diverg"),
-    wrong(edited(PREDICT, ("kl = total - code_entropy", "kl = code_entropy - total")), "kl", "minus", "sign", "rest", "diverg"),
-    wrong(edited(PREDICT, ("kl = total - code_entropy", "p = log_p.exp()\n    kl = (p * (log_p - q.clamp(min=1e-30).log())).sum(dim=1).mean()")), "kl", "diverg", "direction", "other way", "revers"),
+    wrong(
+        edited(PREDICT, ("-torch.xlogy(q, q).sum(dim=1).mean()", "-(q * q.log()).sum(dim=1).mean()")),
+        "0 log 0",
+        "one-hot",
+        "nan",
+        "finite",
+        "log(0)",
+        "zero",
+    ),
+    wrong(
+        edited(PREDICT, ("-torch.xlogy(q, q).sum(dim=1).mean()", "-(log_p.exp() * log_p).sum(dim=1).mean()")),
+        *ENTROPY,
+        "prediction",
+    ),
+    wrong(
+        edited(PREDICT, ("-torch.xlogy(q, q).sum(dim=1).mean()", "-torch.xlogy(q.mean(0), q.mean(0)).sum()")),
+        *ENTROPY,
+        "each",
+        "mean",
+    ),
+    wrong(
+        edited(
+            PREDICT,
+            ("-torch.xlogy(q, q).sum(dim=1).mean()", "-(q * torch.log2(q.clamp(min=1e-300))).sum(dim=1).mean()"),
+        ),
+        *ENTROPY,
+        "nats",
+        "log2",
+        "base",
+        "natural",
+    ),
+    wrong(
+        edited(PREDICT, ("kl = total - code_entropy", "kl = total + code_entropy")),
+        "kl",
+        "minus",
+        "sign",
+        "rest",
+        "diverg",
+    ),
+    wrong(
+        edited(PREDICT, ("kl = total - code_entropy", "kl = code_entropy - total")),
+        "kl",
+        "minus",
+        "sign",
+        "rest",
+        "diverg",
+    ),
+    wrong(
+        edited(
+            PREDICT,
+            (
+                "kl = total - code_entropy",
+                "p = log_p.exp()\n    kl = (p * (log_p - q.clamp(min=1e-30).log())).sum(dim=1).mean()",
+            ),
+        ),
+        "kl",
+        "diverg",
+        "direction",
+        "other way",
+        "revers",
+    ),
     wrong(edited(PREDICT, ("return total, code_entropy, kl", "return kl, code_entropy, total")), *ORDER),
     wrong(edited(PREDICT, ("return total, code_entropy, kl", "return total, kl, code_entropy")), *ORDER),
     wrong(edited(PREDICT, ("return total, code_entropy, kl", "return code_entropy, kl, total")), *ORDER),
     wrong(edited(PREDICT, ("return total, code_entropy, kl", "return total")), *WHOLE),
     wrong(edited(PREDICT, ("return total, code_entropy, kl", "return total, code_entropy")), *WHOLE),
-    wrong(edited(PREDICT, ("return total, code_entropy, kl", "return kl, code_entropy, kl")), "total", "kl", "entropy", "first"),
-    wrong(edited(PREDICT, ("return total, code_entropy, kl", "return total, code_entropy, kl.detach()")), *CUT, misleading=("swap", *RATIO)),
-    wrong(edited(PREDICT, ("total = -(q * log_p).sum(dim=1).mean()", "total = F.cross_entropy(scores, q)")), *TEMPERATURE),
-    wrong(edited(PREDICT, ("total = -(q * log_p).sum(dim=1).mean()", "total = F.cross_entropy(scores / temperature, q.argmax(dim=1))")), "soft", "argmax", "one-hot", "codes", "largest"),
-    wrong(edited(PREDICT, ("total = -(q * log_p).sum(dim=1).mean()", "total = ((q - log_p.exp()) ** 2).sum(dim=1).mean()")), "cross", "square", "log", "entropy"),
-    wrong(edited(PREDICT, ("total = -(q * log_p).sum(dim=1).mean()", "total = -(q * log_p.exp()).sum(dim=1).mean()")), "log", "cross"),
-    wrong(edited(PREDICT, ("total = -(q * log_p).sum(dim=1).mean()", "total = -(log_p.exp() * q.clamp(min=1e-30).log()).sum(dim=1).mean()")), "other way", "revers", "swap", "log p", "exchang", "codes"),
-    wrong(edited(PREDICT, ("q = codes.detach()", "q = torch.softmax(codes.detach() / temperature, dim=1)")), "codes", "softmax", "already"),
-    wrong(edited(PREDICT, ("torch.log_softmax(scores / temperature, dim=1)", "torch.softmax(scores / temperature, dim=1).log()")), "log_softmax", "underflow", "inf", "nan", "finite", "small temperature"),
-    wrong(edited(PREDICT, ("torch.log_softmax(scores / temperature, dim=1)", "torch.log(torch.softmax(scores / temperature, dim=1) + 1e-6)")), "log_softmax", "eps", "1e-", "added", "small"),
-    wrong(edited(PREDICT, ("torch.log_softmax(scores / temperature, dim=1)", "scores / temperature - torch.exp(scores / temperature).sum(dim=1, keepdim=True).log()")), *OVERFLOW),
-    wrong(edited(PREDICT, ("    q = codes", "    scores, codes = scores.float(), codes.float()\n    q = codes")), *FLOAT32),
+    wrong(
+        edited(PREDICT, ("return total, code_entropy, kl", "return kl, code_entropy, kl")),
+        "total",
+        "kl",
+        "entropy",
+        "first",
+    ),
+    wrong(
+        edited(PREDICT, ("return total, code_entropy, kl", "return total, code_entropy, kl.detach()")),
+        *CUT,
+        misleading=("swap", *RATIO),
+    ),
+    wrong(
+        edited(PREDICT, ("total = -(q * log_p).sum(dim=1).mean()", "total = F.cross_entropy(scores, q)")), *TEMPERATURE
+    ),
+    wrong(
+        edited(
+            PREDICT,
+            (
+                "total = -(q * log_p).sum(dim=1).mean()",
+                "total = F.cross_entropy(scores / temperature, q.argmax(dim=1))",
+            ),
+        ),
+        "soft",
+        "argmax",
+        "one-hot",
+        "codes",
+        "largest",
+    ),
+    wrong(
+        edited(
+            PREDICT, ("total = -(q * log_p).sum(dim=1).mean()", "total = ((q - log_p.exp()) ** 2).sum(dim=1).mean()")
+        ),
+        "cross",
+        "square",
+        "log",
+        "entropy",
+    ),
+    wrong(
+        edited(PREDICT, ("total = -(q * log_p).sum(dim=1).mean()", "total = -(q * log_p.exp()).sum(dim=1).mean()")),
+        "log",
+        "cross",
+    ),
+    wrong(
+        edited(
+            PREDICT,
+            (
+                "total = -(q * log_p).sum(dim=1).mean()",
+                "total = -(log_p.exp() * q.clamp(min=1e-30).log()).sum(dim=1).mean()",
+            ),
+        ),
+        "other way",
+        "revers",
+        "swap",
+        "log p",
+        "exchang",
+        "codes",
+    ),
+    wrong(
+        edited(PREDICT, ("q = codes.detach()", "q = torch.softmax(codes.detach() / temperature, dim=1)")),
+        "codes",
+        "softmax",
+        "already",
+    ),
+    wrong(
+        edited(
+            PREDICT,
+            ("torch.log_softmax(scores / temperature, dim=1)", "torch.softmax(scores / temperature, dim=1).log()"),
+        ),
+        "log_softmax",
+        "underflow",
+        "inf",
+        "nan",
+        "finite",
+        "small temperature",
+    ),
+    wrong(
+        edited(
+            PREDICT,
+            (
+                "torch.log_softmax(scores / temperature, dim=1)",
+                "torch.log(torch.softmax(scores / temperature, dim=1) + 1e-6)",
+            ),
+        ),
+        "log_softmax",
+        "eps",
+        "1e-",
+        "added",
+        "small",
+    ),
+    wrong(
+        edited(
+            PREDICT,
+            (
+                "torch.log_softmax(scores / temperature, dim=1)",
+                "scores / temperature - torch.exp(scores / temperature).sum(dim=1, keepdim=True).log()",
+            ),
+        ),
+        *OVERFLOW,
+    ),
+    wrong(
+        edited(PREDICT, ("    q = codes", "    scores, codes = scores.float(), codes.float()\n    q = codes")), *FLOAT32
+    ),
     wrong(edited(PREDICT, ("scores / temperature", "scores.div_(temperature)")), *IN_PLACE),
-    wrong(edited(PREDICT, ("q = codes.detach()", "q = codes.detach().clamp_(min=1e-3)")), *IN_PLACE, "clamp", "small", "eps"),
+    wrong(
+        edited(PREDICT, ("q = codes.detach()", "q = codes.detach().clamp_(min=1e-3)")),
+        *IN_PLACE,
+        "clamp",
+        "small",
+        "eps",
+    ),
 ]
 
 RIGHT += [
@@ -509,21 +944,75 @@ WRONG += [
     wrong(edited(SLOPE, ("scores / temperature", "scores")), *TEMPERATURE),
     wrong(edited(SLOPE, ("scores / temperature", "scores * temperature")), *TEMPERATURE),
     wrong(edited(SLOPE, ("scores / temperature", "scores / 0.1")), *TEMPERATURE),
-    wrong(edited(SLOPE, ("scores / temperature", "codes / temperature"), ("p - codes", "p - scores")), "swap", "exchang", "codes", "scores"),
+    wrong(
+        edited(SLOPE, ("scores / temperature", "codes / temperature"), ("p - codes", "p - scores")),
+        "swap",
+        "exchang",
+        "codes",
+        "scores",
+    ),
     wrong(edited(SLOPE, ("torch.softmax(", "torch.log_softmax(")), "log", "softmax", "sum to 0"),
     wrong(edited(SLOPE, ("p - codes", "p - torch.softmax(codes, dim=1)")), "codes", "softmax", "already"),
-    wrong(edited(SLOPE, ("p - codes", "p - F.one_hot(codes.argmax(dim=1), codes.shape[1]).to(p.dtype)")), "soft", "argmax", "one-hot", "codes", "largest"),
-    wrong(edited(SLOPE, ("(p - codes)", "p")), "codes", "q", "sum to 0"),
-    wrong(edited(SLOPE, ("(p - codes)", "-codes")), "softmax", "p", "sum to 0", "log-sum"),
-    wrong(edited(SLOPE, ("(p - codes)", "-codes / p")), "log", "chain", "p", "sum to 0", "softmax", "slope"),
-    wrong(edited(SLOPE, ("(p - codes)", "(p - codes) * p * (1 - p)")), "square", "chain", "softmax", "p (1 - p)", "sum to 0", "slope"),
+    wrong(
+        edited(SLOPE, ("p - codes", "p - F.one_hot(codes.argmax(dim=1), codes.shape[1]).to(p.dtype)")),
+        "soft",
+        "argmax",
+        "one-hot",
+        "codes",
+        "largest",
+    ),
+    wrong(edited(SLOPE, ("(p - codes)", "p")), "codes", "sum to 0"),
+    wrong(edited(SLOPE, ("(p - codes)", "-codes")), "softmax", "sum to 0", "log-sum"),
+    wrong(edited(SLOPE, ("(p - codes)", "-codes / p")), "log", "chain", "sum to 0", "softmax", "slope"),
+    wrong(
+        edited(SLOPE, ("(p - codes)", "(p - codes) * p * (1 - p)")),
+        "square",
+        "chain",
+        "softmax",
+        "p (1 - p)",
+        "sum to 0",
+        "slope",
+    ),
     wrong(edited(SLOPE, ("(p - codes)", "(p - codes) ** 2")), "square", "sum to 0"),
     wrong(edited(SLOPE, ("(p - codes)", "(p - codes).abs()")), "abs", "sign", "sum to 0"),
-    wrong(edited(SLOPE, ("(p - codes) / (temperature * n)", "((p - codes) / temperature).mean(dim=0)")), "shape", "(N, K)", "mean"),
-    wrong(edited(SLOPE, ("(p - codes) / (temperature * n)", "((p - codes) / temperature).mean()")), "shape", "(N, K)", "mean"),
-    wrong(edited(SLOPE, ("(temperature * n)", "temperature * n")), "parenthes", "bracket", "N", "divi", "multipl", misleading=()),
-    wrong(edited(SLOPE, ("return (p - codes) / (temperature * n)", "e = torch.exp(scores / temperature)\n    return (e / e.sum(dim=0) - codes) / (temperature * n)")), *AXIS),
-    wrong(edited(SLOPE, ("    n = ", "    codes = codes / codes.sum(dim=0)\n    n = ")), "codes", "normal", "column", "sum to 0"),
+    wrong(
+        edited(SLOPE, ("(p - codes) / (temperature * n)", "((p - codes) / temperature).mean(dim=0)")),
+        "shape",
+        "(N, K)",
+        "mean",
+    ),
+    wrong(
+        edited(SLOPE, ("(p - codes) / (temperature * n)", "((p - codes) / temperature).mean()")),
+        "shape",
+        "(N, K)",
+        "mean",
+    ),
+    wrong(
+        edited(SLOPE, ("(temperature * n)", "temperature * n")),
+        "parenthes",
+        "bracket",
+        "N",
+        "divi",
+        "multipl",
+        misleading=(),
+    ),
+    wrong(
+        edited(
+            SLOPE,
+            (
+                "return (p - codes) / (temperature * n)",
+                "e = torch.exp(scores / temperature)\n    return (e / e.sum(dim=0) - codes) / (temperature * n)",
+            ),
+        ),
+        *AXIS,
+    ),
+    wrong(
+        edited(SLOPE, ("    n = ", "    codes = codes / codes.sum(dim=0)\n    n = ")),
+        "codes",
+        "normal",
+        "column",
+        "sum to 0",
+    ),
     wrong(
         slope(
             """
@@ -538,15 +1027,29 @@ WRONG += [
         "backward",
         note=CLOSED,
     ),
-    wrong(slope("return torch.func.grad(lambda s: losses.swapped_prediction(s, codes, temperature).total)(scores)"), "autograd", "automatic", "closed form", "backward", note=CLOSED),
+    wrong(
+        slope("return torch.func.grad(lambda s: losses.swapped_prediction(s, codes, temperature).total)(scores)"),
+        "autograd",
+        "automatic",
+        "closed form",
+        "backward",
+        note=CLOSED,
+    ),
     wrong(edited(SLOPE, ("scores / temperature", "scores.float() / temperature")), *FLOAT32),
-    wrong(edited(SLOPE, ("return (p - codes) / (temperature * n)", "codes -= p\n    return -codes / (temperature * n)")), *IN_PLACE),
+    wrong(
+        edited(SLOPE, ("return (p - codes) / (temperature * n)", "codes -= p\n    return -codes / (temperature * n)")),
+        *IN_PLACE,
+    ),
     wrong(edited(SLOPE, ("scores / temperature", "scores.div_(temperature)")), *IN_PLACE),
 ]
 
 RIGHT += [
     right(SLOPE),
-    right(slope("p = (scores / temperature).log_softmax(dim=1).exp()\nreturn p / temperature / p.shape[0] - codes.detach() / temperature / p.shape[0]")),
+    right(
+        slope(
+            "p = (scores / temperature).log_softmax(dim=1).exp()\nreturn p / temperature / p.shape[0] - codes.detach() / temperature / p.shape[0]"
+        )
+    ),
     right(
         slope(
             """
@@ -560,7 +1063,11 @@ RIGHT += [
             """
         )
     ),
-    right(slope("s = scores / temperature\nreturn (torch.exp(s - s.logsumexp(1, keepdim=True)) - codes).mul(1 / (temperature * scores.size(0)))")),
+    right(
+        slope(
+            "s = scores / temperature\nreturn (torch.exp(s - s.logsumexp(1, keepdim=True)) - codes).mul(1 / (temperature * scores.size(0)))"
+        )
+    ),
     # The chain rule with the Jacobian of the softmax, sample by sample.
     right(
         slope(
@@ -595,7 +1102,10 @@ SWAP = ("swap", "own code", "other view", "each view", "direction", "predicts")
 DIRECTIONS = ("direction", "both", "one view", "mean of", "half", "average")
 
 WRONG += [
-    wrong(edited(SWAV, ("scores_a, q_b, temp", "scores_a, q_a, temp"), ("scores_b, q_a, temp", "scores_b, q_b, temp")), *SWAP),
+    wrong(
+        edited(SWAV, ("scores_a, q_b, temp", "scores_a, q_a, temp"), ("scores_b, q_a, temp", "scores_b, q_b, temp")),
+        *SWAP,
+    ),
     wrong(edited(SWAV, ("scores_b, q_a, temp", "scores_b, q_b, temp")), *SWAP),
     wrong(edited(SWAV, ("scores_a, q_b, temp", "scores_a, q_a, temp")), *SWAP),
     wrong(edited(SWAV, (RESULT, "return first")), *DIRECTIONS),
@@ -604,13 +1114,57 @@ WRONG += [
     wrong(edited(SWAV, ("(x + y) / 2", "x - y")), *DIRECTIONS, "minus", "differ"),
     wrong(edited(SWAV, ("(x + y) / 2", "torch.maximum(x, y)")), *DIRECTIONS, "max"),
     wrong(edited(SWAV, ("(x + y) / 2", "x + y / 2")), *DIRECTIONS, "parenthes", "bracket"),
-    wrong(edited(SWAV, ("second = swapped_prediction(scores_b, q_a", "second = swapped_prediction(scores_a, q_b")), *DIRECTIONS, "twice", "scores_b", "not depend", "same"),
+    wrong(
+        edited(SWAV, ("second = swapped_prediction(scores_b, q_a", "second = swapped_prediction(scores_a, q_b")),
+        *DIRECTIONS,
+        "twice",
+        "scores_b",
+        "not depend",
+        "same",
+    ),
     wrong(edited(SWAV, ("q_b = sinkhorn(scores_b", "q_b = sinkhorn(scores_a")), *SWAP, "codes", "scores_b"),
     wrong(edited(SWAV, ("q_a = sinkhorn(scores_a", "q_a = sinkhorn(scores_b")), *SWAP, "codes", "scores_a"),
-    wrong(edited(SWAV, ("q_a = sinkhorn(scores_a, epsilon, iterations)\n    q_b = sinkhorn(scores_b, epsilon, iterations)", "q_a, q_b = sinkhorn(torch.cat([scores_a, scores_b]), epsilon, iterations).chunk(2)")), "separate", "each view", "own", "together", "joint", "cat"),
+    wrong(
+        edited(
+            SWAV,
+            (
+                "q_a = sinkhorn(scores_a, epsilon, iterations)\n    q_b = sinkhorn(scores_b, epsilon, iterations)",
+                "q_a, q_b = sinkhorn(torch.cat([scores_a, scores_b]), epsilon, iterations).chunk(2)",
+            ),
+        ),
+        "separate",
+        "each view",
+        "own",
+        "together",
+        "joint",
+        "cat",
+    ),
     wrong(edited(SWAV, ("    first", "    q_a = q_b = (q_a + q_b) / 2\n    first")), *SWAP, "own", "mean", "separate"),
-    wrong(edited(SWAV, ("sinkhorn(scores_a, epsilon, iterations)", "torch.softmax(scores_a.detach() / epsilon, dim=1)"), ("sinkhorn(scores_b, epsilon, iterations)", "torch.softmax(scores_b.detach() / epsilon, dim=1)")), "sinkhorn", "softmax", "balanc", *ITERATIONS),
-    wrong(edited(SWAV, ("    first", "    q_a = F.one_hot(q_a.argmax(1), q_a.shape[1]).to(q_a.dtype)\n    q_b = F.one_hot(q_b.argmax(1), q_b.shape[1]).to(q_b.dtype)\n    first")), "soft", "one-hot", "argmax", "round", "hard"),
+    wrong(
+        edited(
+            SWAV,
+            ("sinkhorn(scores_a, epsilon, iterations)", "torch.softmax(scores_a.detach() / epsilon, dim=1)"),
+            ("sinkhorn(scores_b, epsilon, iterations)", "torch.softmax(scores_b.detach() / epsilon, dim=1)"),
+        ),
+        "sinkhorn",
+        "softmax",
+        "balanc",
+        *ITERATIONS,
+    ),
+    wrong(
+        edited(
+            SWAV,
+            (
+                "    first",
+                "    q_a = F.one_hot(q_a.argmax(1), q_a.shape[1]).to(q_a.dtype)\n    q_b = F.one_hot(q_b.argmax(1), q_b.shape[1]).to(q_b.dtype)\n    first",
+            ),
+        ),
+        "soft",
+        "one-hot",
+        "argmax",
+        "round",
+        "hard",
+    ),
     wrong(edited(SWAV, ("epsilon, iterations)", "temperature, iterations)")), "epsilon", "temperature"),
     wrong(edited(SWAV, (", temperature)", ", epsilon)")), "epsilon", "temperature"),
     wrong(edited(SWAV, ("epsilon, iterations)", "epsilon)")), *ITERATIONS),
@@ -619,17 +1173,45 @@ WRONG += [
     wrong(edited(SWAV, ("epsilon, iterations)", "iterations=iterations)")), *EPSILON),
     wrong(edited(SWAV, (", temperature)", ")")), *TEMPERATURE),
     wrong(edited(SWAV, (", temperature)", ", 2 * temperature)")), *TEMPERATURE),
-    wrong(edited(SWAV, ("sinkhorn(scores_a,", "sinkhorn(scores_a / temperature,"), ("sinkhorn(scores_b,", "sinkhorn(scores_b / temperature,")), *TEMPERATURE, "epsilon", "sinkhorn"),
+    wrong(
+        edited(
+            SWAV,
+            ("sinkhorn(scores_a,", "sinkhorn(scores_a / temperature,"),
+            ("sinkhorn(scores_b,", "sinkhorn(scores_b / temperature,"),
+        ),
+        *TEMPERATURE,
+        "epsilon",
+        "sinkhorn",
+    ),
     wrong(edited(SWAV, (RESULT, "return (first[0] + second[0]) / 2")), *WHOLE),
     wrong(edited(SWAV, (RESULT, "return (first[0] + second[0]) / 2, first[1], first[2]")), *DIRECTIONS, *ENTROPY),
-    wrong(edited(SWAV, (RESULT, "return (first[0] + second[0]) / 2, first[1] + second[1], first[2] + second[2]")), *DIRECTIONS, *ENTROPY),
+    wrong(
+        edited(SWAV, (RESULT, "return (first[0] + second[0]) / 2, first[1] + second[1], first[2] + second[2]")),
+        *DIRECTIONS,
+        *ENTROPY,
+    ),
     wrong(edited(SWAV, (RESULT, "t, h, k = ((x + y) / 2 for x, y in zip(first, second))\n    return t, k, h")), *ORDER),
     wrong(edited(SWAV, (RESULT, "t, h, k = ((x + y) / 2 for x, y in zip(first, second))\n    return k, h, t")), *ORDER),
     wrong(edited(SWAV, (RESULT, "return first, second")), *WHOLE, "pair", "nested"),
-    wrong(edited(SWAV, (RESULT, "return (first[2] + second[2]) / 2, (first[1] + second[1]) / 2, (first[2] + second[2]) / 2")), "total", "kl", "entropy"),
-    wrong(edited(SWAV, ("swapped_prediction(scores_a, q_b", "swapped_prediction(scores_a.detach(), q_b")), *CUT, misleading=("own code", *RATIO)),
+    wrong(
+        edited(
+            SWAV, (RESULT, "return (first[2] + second[2]) / 2, (first[1] + second[1]) / 2, (first[2] + second[2]) / 2")
+        ),
+        "total",
+        "kl",
+        "entropy",
+    ),
+    wrong(
+        edited(SWAV, ("swapped_prediction(scores_a, q_b", "swapped_prediction(scores_a.detach(), q_b")),
+        *CUT,
+        misleading=("own code", *RATIO),
+    ),
     wrong(edited(SWAV, ("(x + y) / 2", "((x + y) / 2).detach()")), *CUT, misleading=("own code", *RATIO)),
-    wrong(edited(SWAV, ("    q_a = sinkhorn", "    scores_b = scores_b.detach()\n    q_a = sinkhorn")), *CUT, misleading=("own code", *RATIO)),
+    wrong(
+        edited(SWAV, ("    q_a = sinkhorn", "    scores_b = scores_b.detach()\n    q_a = sinkhorn")),
+        *CUT,
+        misleading=("own code", *RATIO),
+    ),
     wrong(
         swav(
             """
@@ -652,9 +1234,31 @@ WRONG += [
         "gradient",
         "codes",
     ),
-    wrong(edited(SWAV, ("    q_a = sinkhorn", "    scores_a, scores_b = F.normalize(scores_a, dim=1), F.normalize(scores_b, dim=1)\n    q_a = sinkhorn")), "normal", "length", "unit", "already"),
-    wrong(edited(SWAV, ("    q_a = sinkhorn", "    scores_a, scores_b = scores_a.float(), scores_b.float()\n    q_a = sinkhorn")), *FLOAT32),
-    wrong(edited(SWAV, ("    q_a = sinkhorn", "    scores_a -= scores_a.mean(dim=1, keepdim=True)\n    q_a = sinkhorn")), *IN_PLACE, "row"),
+    wrong(
+        edited(
+            SWAV,
+            (
+                "    q_a = sinkhorn",
+                "    scores_a, scores_b = F.normalize(scores_a, dim=1), F.normalize(scores_b, dim=1)\n    q_a = sinkhorn",
+            ),
+        ),
+        "normal",
+        "length",
+        "unit",
+        "already",
+    ),
+    wrong(
+        edited(
+            SWAV,
+            ("    q_a = sinkhorn", "    scores_a, scores_b = scores_a.float(), scores_b.float()\n    q_a = sinkhorn"),
+        ),
+        *FLOAT32,
+    ),
+    wrong(
+        edited(SWAV, ("    q_a = sinkhorn", "    scores_a -= scores_a.mean(dim=1, keepdim=True)\n    q_a = sinkhorn")),
+        *IN_PLACE,
+        "row",
+    ),
 ]
 
 RIGHT += [
@@ -720,43 +1324,210 @@ UNKNOWN = ("-1", "unknown", "unlabelled", "without a label", "not labelled")
 COUNT = ("count", "more than one", "several", "+=", "add", "accumul", "twice", "same cluster")
 
 WRONG += [
-    wrong(edited(VOTES, ("        if labels[i] != -1:\n            result", "        result")), *UNKNOWN, misleading=("argmax", "transpos")),
-    wrong(edited(VOTES, ("labels[i] != -1", "labels[i] > 0")), "class 0", "0", "first class", ">= 0"),
-    wrong(edited(VOTES, ("labels[i] != -1", "labels[i]")), *UNKNOWN, "class 0", "0", "first class", ">= 0"),
+    wrong(
+        edited(VOTES, ("        if labels[i] != -1:\n            result", "        result")),
+        *UNKNOWN,
+        misleading=("argmax", "transpos"),
+    ),
+    wrong(edited(VOTES, ("labels[i] != -1", "labels[i] > 0")), "class 0", "first class", ">= 0"),
+    wrong(edited(VOTES, ("labels[i] != -1", "labels[i]")), *UNKNOWN, "class 0", "first class", ">= 0"),
     wrong(edited(VOTES, ("labels[i] != -1", "labels[i] == -1")), *UNKNOWN, "other way", "revers", "labelled"),
-    wrong(edited(VOTES, ("if labels[i] != -1:\n            result", "if labels[i] == -1:\n            break\n        result")), *UNKNOWN, "break", "continue", "skip", "after"),
+    wrong(
+        edited(
+            VOTES, ("if labels[i] != -1:\n            result", "if labels[i] == -1:\n            break\n        result")
+        ),
+        *UNKNOWN,
+        "break",
+        "continue",
+        "skip",
+        "after",
+    ),
     wrong(edited(VOTES, ("+= 1", "= 1")), *COUNT),
     wrong(edited(VOTES, ("+= 1", "+= codes[i].max()")), "count", "share", "soft", "1 for each", "one vote", "largest"),
-    wrong(edited(VOTES, ("result[clusters[i], labels[i]] += 1", "result[:, labels[i]] += codes[i]")), "count", "share", "soft", "argmax", "largest", "one vote", "whole"),
-    wrong(edited(VOTES, ("argmax(dim=1)", "argmax(dim=0)"), ("for i in range(n)", "for i in range(min(n, k))")), "dim", "axis", "each sample", "row", "cluster"),
+    wrong(
+        edited(VOTES, ("result[clusters[i], labels[i]] += 1", "result[:, labels[i]] += codes[i]")),
+        "count",
+        "share",
+        "soft",
+        "argmax",
+        "largest",
+        "one vote",
+        "whole",
+    ),
+    wrong(
+        edited(VOTES, ("argmax(dim=1)", "argmax(dim=0)"), ("for i in range(n)", "for i in range(min(n, k))")),
+        "dim",
+        "axis",
+        "each sample",
+        "row",
+        "cluster",
+    ),
     wrong(edited(VOTES, ("argmax(dim=1)", "argmin(dim=1)")), "largest", "argmin", "argmax", "smallest"),
     wrong(edited(VOTES, ("return result", "return result.T")), "shape", "transpos", "(K", ".T"),
-    wrong(edited(VOTES, ("torch.zeros(k, num_classes", "torch.zeros(num_classes, k"), ("[clusters[i], labels[i]]", "[labels[i], clusters[i]]")), "shape", "transpos", "(K"),
-    wrong(edited(VOTES, ("return result", "return result / result.sum()")), "count", "divi", "normal", "fraction", "votes"),
-    wrong(edited(VOTES, ("return result", "return result / result.sum(dim=1, keepdim=True).clamp(min=1)")), "count", "divi", "normal", "fraction", "votes"),
-    wrong(edited(VOTES, ("return result", "return result / result.sum(dim=1, keepdim=True)")), "count", "divi", "normal", "fraction", "nan", "votes"),
-    wrong(edited(VOTES, ("return result", "return result.argmax(dim=1).to(codes.dtype)")), "shape", "votes", "name", "argmax", "count"),
+    wrong(
+        edited(
+            VOTES,
+            ("torch.zeros(k, num_classes", "torch.zeros(num_classes, k"),
+            ("[clusters[i], labels[i]]", "[labels[i], clusters[i]]"),
+        ),
+        "shape",
+        "transpos",
+        "(K",
+    ),
+    wrong(
+        edited(VOTES, ("return result", "return result / result.sum()")), "count", "divi", "normal", "fraction", "votes"
+    ),
+    wrong(
+        edited(VOTES, ("return result", "return result / result.sum(dim=1, keepdim=True).clamp(min=1)")),
+        "count",
+        "divi",
+        "normal",
+        "fraction",
+        "votes",
+    ),
+    wrong(
+        edited(VOTES, ("return result", "return result / result.sum(dim=1, keepdim=True)")),
+        "count",
+        "divi",
+        "normal",
+        "fraction",
+        "nan",
+        "votes",
+    ),
+    wrong(
+        edited(VOTES, ("return result", "return result.argmax(dim=1).to(codes.dtype)")),
+        "shape",
+        "votes",
+        "name",
+        "argmax",
+        "count",
+    ),
     wrong(edited(VOTES, ("return result", "return result.sum(dim=1)")), "shape", "class", "(K"),
     wrong(edited(VOTES, ("return result", "return result.cumsum(dim=1)")), "cum", "count", "class", "add"),
     wrong(edited(VOTES, ("return result", "return (result > 0).to(codes.dtype)")), *COUNT),
-    wrong(edited(VOTES, ("num_classes, dtype", "3, dtype"), ("labels[i]] +=", "min(labels[i], 2)] +=")), "num_classes", "shape", "classes"),
-    wrong(edited(VOTES, ("torch.zeros(k, num_classes", "torch.zeros(k, int(labels.max()) + 1")), "num_classes", "shape", "classes"),
-    wrong(edited(VOTES, ("torch.zeros(k,", "torch.zeros(int(codes.argmax(dim=1).max()) + 1,")), "shape", "K", "empty", "without", "prototypes"),
-    wrong(edited(VOTES, ("torch.zeros(k,", "torch.ones(k,")), "start", "zero", "one too many", "ones", "0"),
-    wrong(edited(VOTES, ("for i in range(n)", "for i in range(n - 1)")), "last", "range", "every sample", "all samples"),
-    wrong(edited(VOTES, ("for i in range(n)", "for i in range(1, n)")), "first", "range", "every sample", "all samples"),
-    wrong(votes("known = labels >= 0\nresult = codes.new_zeros(codes.shape[1], num_classes)\nresult[codes.argmax(1)[known], labels[known]] += 1\nreturn result"), *COUNT, "repeat", "index", "duplic"),
-    wrong(votes("onehot = F.one_hot(labels.clamp(min=0), num_classes).to(codes.dtype)\nmember = F.one_hot(codes.argmax(1), codes.shape[1]).to(codes.dtype)\nreturn member.T @ onehot"), *UNKNOWN, "class 0"),
-    wrong(votes("onehot = F.one_hot(labels + 1, num_classes + 1).to(codes.dtype)\nmember = F.one_hot(codes.argmax(1), codes.shape[1]).to(codes.dtype)\nreturn member.T @ onehot"), *UNKNOWN, "shape", "num_classes"),
-    wrong(votes("onehot = F.one_hot(labels + 1, num_classes + 1).to(codes.dtype)[:, 1:]\nreturn codes.T @ onehot"), "share", "soft", "argmax", "largest", "count", "one vote", "whole"),
-    wrong(votes("onehot = F.one_hot(labels + 1, num_classes + 1).to(codes.dtype)[:, :-1]\nmember = F.one_hot(codes.argmax(1), codes.shape[1]).to(codes.dtype)\nreturn member.T @ onehot"), *UNKNOWN, "class", "shift", "off by one", "column"),
-    wrong(votes("onehot = F.one_hot(labels + 1, num_classes + 1).to(codes.dtype)[:, 1:]\nmember = (codes == codes.max(dim=0).values).to(codes.dtype)\nreturn member.T @ onehot"), "dim", "axis", "each sample", "row", "cluster", "column"),
-    wrong(votes("onehot = F.one_hot(labels + 1, num_classes + 1).to(codes.dtype)[:, 1:]\nmember = (codes > 0.5).to(codes.dtype)\nreturn member.T @ onehot"), "largest", "argmax", "0.5", "half", "each sample", "every"),
-    wrong(edited(VOTES, ("dtype=codes.dtype", "dtype=torch.int64")), "dtype", "type of the codes", "int64", "type", note="the type of the codes is asked"),
-    wrong(edited(VOTES, (", dtype=codes.dtype", "")), "dtype", "type of the codes", "float32", "type", note="the type of the codes is asked"),
+    wrong(
+        edited(VOTES, ("num_classes, dtype", "3, dtype"), ("labels[i]] +=", "min(labels[i], 2)] +=")),
+        "num_classes",
+        "shape",
+        "classes",
+    ),
+    wrong(
+        edited(VOTES, ("torch.zeros(k, num_classes", "torch.zeros(k, int(labels.max()) + 1")),
+        "num_classes",
+        "shape",
+        "classes",
+    ),
+    wrong(
+        edited(VOTES, ("torch.zeros(k,", "torch.zeros(int(codes.argmax(dim=1).max()) + 1,")),
+        "shape",
+        "K",
+        "empty",
+        "without",
+        "prototypes",
+    ),
+    wrong(edited(VOTES, ("torch.zeros(k,", "torch.ones(k,")), "start", "zero", "one too many", "ones"),
+    wrong(
+        edited(VOTES, ("for i in range(n)", "for i in range(n - 1)")), "last", "range", "every sample", "all samples"
+    ),
+    wrong(
+        edited(VOTES, ("for i in range(n)", "for i in range(1, n)")), "first", "range", "every sample", "all samples"
+    ),
+    wrong(
+        votes(
+            "known = labels >= 0\nresult = codes.new_zeros(codes.shape[1], num_classes)\nresult[codes.argmax(1)[known], labels[known]] += 1\nreturn result"
+        ),
+        *COUNT,
+        "repeat",
+        "index",
+        "duplic",
+    ),
+    wrong(
+        votes(
+            "onehot = F.one_hot(labels.clamp(min=0), num_classes).to(codes.dtype)\nmember = F.one_hot(codes.argmax(1), codes.shape[1]).to(codes.dtype)\nreturn member.T @ onehot"
+        ),
+        *UNKNOWN,
+        "class 0",
+    ),
+    wrong(
+        votes(
+            "onehot = F.one_hot(labels + 1, num_classes + 1).to(codes.dtype)\nmember = F.one_hot(codes.argmax(1), codes.shape[1]).to(codes.dtype)\nreturn member.T @ onehot"
+        ),
+        *UNKNOWN,
+        "shape",
+        "num_classes",
+    ),
+    wrong(
+        votes("onehot = F.one_hot(labels + 1, num_classes + 1).to(codes.dtype)[:, 1:]\nreturn codes.T @ onehot"),
+        "share",
+        "soft",
+        "argmax",
+        "largest",
+        "count",
+        "one vote",
+        "whole",
+    ),
+    wrong(
+        votes(
+            "onehot = F.one_hot(labels + 1, num_classes + 1).to(codes.dtype)[:, :-1]\nmember = F.one_hot(codes.argmax(1), codes.shape[1]).to(codes.dtype)\nreturn member.T @ onehot"
+        ),
+        *UNKNOWN,
+        "class",
+        "shift",
+        "off by one",
+        "column",
+    ),
+    wrong(
+        votes(
+            "onehot = F.one_hot(labels + 1, num_classes + 1).to(codes.dtype)[:, 1:]\nmember = (codes == codes.max(dim=0).values).to(codes.dtype)\nreturn member.T @ onehot"
+        ),
+        "dim",
+        "axis",
+        "each sample",
+        "row",
+        "cluster",
+        "column",
+    ),
+    wrong(
+        votes(
+            "onehot = F.one_hot(labels + 1, num_classes + 1).to(codes.dtype)[:, 1:]\nmember = (codes > 0.5).to(codes.dtype)\nreturn member.T @ onehot"
+        ),
+        "largest",
+        "argmax",
+        "0.5",
+        "half",
+        "each sample",
+        "every",
+    ),
+    wrong(
+        edited(VOTES, ("dtype=codes.dtype", "dtype=torch.int64")),
+        "dtype",
+        "type of the codes",
+        "int64",
+        "type",
+        note="the type of the codes is asked",
+    ),
+    wrong(
+        edited(VOTES, (", dtype=codes.dtype", "")),
+        "dtype",
+        "type of the codes",
+        "float32",
+        "type",
+        note="the type of the codes is asked",
+    ),
     wrong(edited(VOTES, ("    clusters", "    labels[labels < 0] = 0\n    clusters")), *IN_PLACE, *UNKNOWN),
-    wrong(edited(VOTES, ("return result", "return result, clusters")), "tuple", "outputs", "one", "two", "votes"),
-    wrong(edited(VOTES, ("    clusters = codes.argmax(dim=1)", "    codes -= codes.mean(dim=0)\n    clusters = codes.argmax(dim=1)")), *IN_PLACE, "centr", "largest"),
+    wrong(edited(VOTES, ("return result", "return result, clusters")), "tuple", "outputs", "votes"),
+    wrong(
+        edited(
+            VOTES,
+            (
+                "    clusters = codes.argmax(dim=1)",
+                "    codes -= codes.mean(dim=0)\n    clusters = codes.argmax(dim=1)",
+            ),
+        ),
+        *IN_PLACE,
+        "centr",
+        "largest",
+    ),
 ]
 
 RIGHT += [
@@ -772,7 +1543,11 @@ RIGHT += [
             """
         )
     ),
-    right(votes("classes = F.one_hot(labels + 1, num_classes + 1)[:, 1:].to(codes.dtype)\nmember = F.one_hot(codes.argmax(dim=1), codes.shape[1]).to(codes.dtype)\nreturn torch.einsum('ik,ic->kc', member, classes)")),
+    right(
+        votes(
+            "classes = F.one_hot(labels + 1, num_classes + 1)[:, 1:].to(codes.dtype)\nmember = F.one_hot(codes.argmax(dim=1), codes.shape[1]).to(codes.dtype)\nreturn torch.einsum('ik,ic->kc', member, classes)"
+        )
+    ),
     right(
         votes(
             """
@@ -785,7 +1560,11 @@ RIGHT += [
             """
         )
     ),
-    right(votes("k = codes.shape[1]\nknown = labels > -1\nflat = codes.max(dim=1).indices[known] * num_classes + labels[known]\nreturn torch.bincount(flat, minlength=k * num_classes).view(k, num_classes).to(codes)")),
+    right(
+        votes(
+            "k = codes.shape[1]\nknown = labels > -1\nflat = codes.max(dim=1).indices[known] * num_classes + labels[known]\nreturn torch.bincount(flat, minlength=k * num_classes).view(k, num_classes).to(codes)"
+        )
+    ),
 ]
 
 # --- inputs ---------------------------------------------------------------------------------------------------------
@@ -824,7 +1603,11 @@ def distributions(generator: Generator, n: int, k: int) -> Tensor:
 
 def of_prediction(generator: Generator) -> list[tuple[Any, ...]]:
     """The third has one-hot codes, and the last a temperature at which exponentials overflow."""
-    codes = [distributions(generator, 7, 3), distributions(generator, 3, 5), torch.eye(4, dtype=torch.float64)[[0, 2, 2, 3]]]
+    codes = [
+        distributions(generator, 7, 3),
+        distributions(generator, 3, 5),
+        torch.eye(4, dtype=torch.float64)[[0, 2, 2, 3]],
+    ]
     found = [(normal(generator, *q.shape), q, *setting) for q, setting in zip(codes, ((), (0.5,), (1.0,)))]
     found.append((normal(generator, 5, 3), distributions(generator, 5, 3), 1e-3))
     return [(leaf(scores), leaf(q), *setting) for scores, q, *setting in found]

@@ -10,6 +10,7 @@ import argparse
 import builtins
 import contextlib
 import gc
+import importlib
 import json
 import logging
 import math
@@ -41,7 +42,14 @@ MEMORY = 6 * 2**30  # bytes: an answer with a billion entries must not take the 
 SECONDS, CHARACTERS, PRINTED = 15.0, 1500, 2000
 STATES = ("correct", "incorrect", "not attempted")
 # What answers replace, under names that no answer can replace.
-CLOCK, WRITE, WORLD = time.perf_counter, os.write, (torch, torch.Tensor, F, torch.linalg, math, builtins, time, jemlib.losses)
+CLOCK, WRITE, WORLD = (
+    time.perf_counter,
+    os.write,
+    (torch, torch.Tensor, F, torch.linalg, math, builtins, time, jemlib.losses),
+)
+
+
+BUILTINS = {name: value for name, value in vars(builtins).items() if not name.startswith("_")}
 
 
 class Outcome(NamedTuple):
@@ -113,6 +121,7 @@ def attempt(index: int, folder: str) -> None:
     os.chdir(folder)
     hostile = HOSTILE[index]
     answer = define(lesson_of(hostile.exercise), hostile.exercise, hostile.source)
+    importlib.import_module("torch._dynamo")  # torch imports it late, and that changes filters and the environment
     before = state()
     WRITE(report, b"ready\n")
     for name, call in (("examine", examine), ("check", check)):
@@ -124,7 +133,9 @@ def attempt(index: int, folder: str) -> None:
                 note = {"state": result.state, "message": result.message}
         except BaseException as error:  # whatever the checker lets through
             note = {"raised": type(error).__name__}
-        note |= {"call": name, "seconds": CLOCK() - start, "changed": changed(before)}
+        replaced = [f"builtins.{key}" for key in BUILTINS if vars(builtins).get(key) is not BUILTINS[key]]
+        vars(builtins).update(BUILTINS)  # what follows needs them
+        note |= {"call": name, "seconds": CLOCK() - start, "changed": replaced + changed(before)}
         WRITE(report, (json.dumps(note) + "\n").encode())
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
@@ -160,7 +171,7 @@ def observe(context: Any, index: int) -> Outcome:
         printed = Path(folder, "printed")
         size = printed.stat().st_size if printed.exists() else 0
         calls = [json.loads(line) for line in lines if line.startswith("{")]
-        complaints = list(judge(lines, calls, size, seconds))
+        complaints = list(judge(lines, calls, size, seconds, HOSTILE[index].afterwards))
         return Outcome(HOSTILE[index], complaints, calls[0].get("message", "") if calls else "", seconds)
 
 
@@ -173,7 +184,7 @@ def end(process: BaseProcess) -> None:
     process.join()
 
 
-def judge(lines: list[str], calls: list[dict[str, Any]], printed: int, seconds: float) -> Iterator[str]:
+def judge(lines: list[str], calls: list[dict[str, Any]], printed: int, seconds: float, wanted: str) -> Iterator[str]:
     """The complaints, from what the process reported."""
     if not lines:
         yield "it ended before the checker was asked"
@@ -187,7 +198,7 @@ def judge(lines: list[str], calls: list[dict[str, Any]], printed: int, seconds: 
         if note["seconds"] > SECONDS:
             yield f"{note['call']} took {note['seconds']:.0f} s"
         if note["changed"]:
-            yield f"after {note['call']} other than before: {', '.join(note['changed'][:4])}"
+            yield f"after {note['call']} other than before: {', '.join(note['changed'][:4])} (wanted: {wanted})"
         if "message" in note:
             yield from unkind(note["state"], note["message"])
     if printed > PRINTED:
@@ -197,7 +208,7 @@ def judge(lines: list[str], calls: list[dict[str, Any]], printed: int, seconds: 
 def unkind(state: str, message: Any) -> Iterator[str]:
     if state not in STATES:
         yield f"the state is {state!r:.100}"
-    if not isinstance(message, str) or len(message.split()) < 3:
+    if not isinstance(message, str) or len(message.split()) < 3 or not message.rstrip().endswith((".", "?", "!")):
         yield f"the message is no sentence: {message!r:.100}"
     elif len(message) > CHARACTERS:
         yield f"the message has {len(message):,} characters"
@@ -214,7 +225,7 @@ def main() -> None:
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
     if method == "forkserver":
-        context.set_forkserver_preload(["jemlib.course"])
+        context.set_forkserver_preload(["jemlib.course", "torch._dynamo"])
     chosen = [i for i, hostile in enumerate(HOSTILE) if not options.only or options.only in hostile.note]
     calm = 0
     for index in chosen:
