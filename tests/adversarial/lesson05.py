@@ -811,7 +811,7 @@ RIGHT += [
             """
             one = directional_spread(z) < threshold
             most = min(len(z) - 1, z.shape[1])
-            two = participation_ratio_loop(z - z.mean(dim=0)) < 1 + threshold * (most - 1)
+            two = participation_ratio(z - z.mean(dim=0)) < 1 + threshold * (most - 1)
             return torch.where(one, 1.0, torch.where(two, 2.0, 0.0)).to(z.dtype)
             """
         )

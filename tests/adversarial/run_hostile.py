@@ -42,11 +42,8 @@ MEMORY = 6 * 2**30  # bytes: an answer with a billion entries must not take the 
 SECONDS, CHARACTERS, PRINTED = 15.0, 1500, 2000
 STATES = ("correct", "incorrect", "not attempted")
 # What answers replace, under names that no answer can replace.
-CLOCK, WRITE, WORLD = (
-    time.perf_counter,
-    os.write,
-    (torch, torch.Tensor, F, torch.linalg, math, builtins, time, jemlib.losses),
-)
+CLOCK, WRITE = time.perf_counter, os.write
+WORLD = (torch, torch.Tensor, F, torch.linalg, math, time, jemlib.losses)
 
 
 BUILTINS = {name: value for name, value in vars(builtins).items() if not name.startswith("_")}
