@@ -487,6 +487,14 @@ RIGHT += [
     ),
 ]
 
+# A message that names this mistake is wrong about every other answer.
+WRONG[:] = [
+    w._replace(misleading=(*w.misleading, "taken of the mean"))
+    if w.exercise == "variance_hinge" and "own hinge" not in w.words
+    else w
+    for w in WRONG
+]
+
 # --- covariance_penalty ---------------------------------------------------------------------------------------------
 
 

@@ -818,6 +818,15 @@ RIGHT += [
     ),
 ]
 
+# A message that names one of these mistakes is wrong about every other answer.
+NEVER = ("never found", "exchanged")
+WRONG[:] = [
+    w._replace(misleading=(*w.misleading, *NEVER))
+    if w.exercise == "name_collapse" and not {"never", "exchang"} & set(w.words)
+    else w
+    for w in WRONG
+]
+
 # --- info_nce_bend --------------------------------------------------------------------------------------------------
 
 

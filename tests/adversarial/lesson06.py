@@ -247,6 +247,14 @@ RIGHT += [
     ),
 ]
 
+# A message that names this mistake is wrong about every other answer.
+WRONG[:] = [
+    w._replace(misleading=(*w.misleading, "hard argmax"))
+    if w.exercise == "soft_assignments" and "argmax" not in w.words
+    else w
+    for w in WRONG
+]
+
 # --- sinkhorn_loop --------------------------------------------------------------------------------------------------
 
 
