@@ -1,4 +1,4 @@
-"""Answers to the exercises of lesson 04: covariance, VICReg's terms, its two scales, and the gradient of the variance."""
+"""Answers to the exercises of lesson 04: covariance, VICReg's terms and scales, the gradient of the variance."""
 
 from __future__ import annotations
 
@@ -138,7 +138,6 @@ WRONG += [
     ),
     wrong(
         edited(LOOP, ("(z[b, i] - mean[i]) * (z[b, j] - mean[j])", "(z[b, i] - mean[i]) * (z[b, i] - mean[i])")),
-        "j",
         "diagonal",
         "symmetr",
         "same row",
@@ -484,6 +483,14 @@ RIGHT += [
             "s = (cov.diagonal() + eps).sqrt()\nreturn torch.where(s < gamma, gamma - s, torch.zeros_like(s)).sum() / cov.shape[0]"
         )
     ),
+]
+
+# A message that names this mistake is wrong about every other answer.
+WRONG[:] = [
+    w._replace(misleading=(*w.misleading, "taken of the mean"))
+    if w.exercise == "variance_hinge" and "own hinge" not in w.words
+    else w
+    for w in WRONG
 ]
 
 # --- covariance_penalty ---------------------------------------------------------------------------------------------
@@ -1077,7 +1084,7 @@ WRONG += [
         misleading=(),
     ),
     wrong(edited(SLOPE, (" * spread)", ")")), "1/S", "/ S", "S_j", "spread", "standard deviation", "divi"),
-    wrong(edited(SLOPE, (" * spread)", " * spread ** 2)")), "S", "root", "power", "variance", "square"),
+    wrong(edited(SLOPE, (" * spread)", " * spread ** 2)")), "root", "power", "variance", "square"),
     wrong(edited(SLOPE, ("torch.sqrt(z.var(dim=0) + eps)", "z.std(dim=0) + eps")), "eps"),
     wrong(edited(SLOPE, (" + eps", "")), "eps"),
     wrong(edited(SLOPE, ("+ eps", "+ 1e-4")), "eps"),

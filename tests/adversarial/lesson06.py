@@ -245,6 +245,14 @@ RIGHT += [
     ),
 ]
 
+# A message that names this mistake is wrong about every other answer.
+WRONG[:] = [
+    w._replace(misleading=(*w.misleading, "hard argmax"))
+    if w.exercise == "soft_assignments" and "argmax" not in w.words
+    else w
+    for w in WRONG
+]
+
 # --- sinkhorn_loop --------------------------------------------------------------------------------------------------
 
 
@@ -959,9 +967,9 @@ WRONG += [
         "codes",
         "largest",
     ),
-    wrong(edited(SLOPE, ("(p - codes)", "p")), "codes", "q", "sum to 0"),
-    wrong(edited(SLOPE, ("(p - codes)", "-codes")), "softmax", "p", "sum to 0", "log-sum"),
-    wrong(edited(SLOPE, ("(p - codes)", "-codes / p")), "log", "chain", "p", "sum to 0", "softmax", "slope"),
+    wrong(edited(SLOPE, ("(p - codes)", "p")), "codes", "sum to 0"),
+    wrong(edited(SLOPE, ("(p - codes)", "-codes")), "softmax", "sum to 0", "log-sum"),
+    wrong(edited(SLOPE, ("(p - codes)", "-codes / p")), "log", "chain", "sum to 0", "softmax", "slope"),
     wrong(
         edited(SLOPE, ("(p - codes)", "(p - codes) * p * (1 - p)")),
         "square",
@@ -1327,8 +1335,8 @@ WRONG += [
         *UNKNOWN,
         misleading=("argmax", "transpos"),
     ),
-    wrong(edited(VOTES, ("labels[i] != -1", "labels[i] > 0")), "class 0", "0", "first class", ">= 0"),
-    wrong(edited(VOTES, ("labels[i] != -1", "labels[i]")), *UNKNOWN, "class 0", "0", "first class", ">= 0"),
+    wrong(edited(VOTES, ("labels[i] != -1", "labels[i] > 0")), "class 0", "first class", ">= 0"),
+    wrong(edited(VOTES, ("labels[i] != -1", "labels[i]")), *UNKNOWN, "class 0", "first class", ">= 0"),
     wrong(edited(VOTES, ("labels[i] != -1", "labels[i] == -1")), *UNKNOWN, "other way", "revers", "labelled"),
     wrong(
         edited(
@@ -1423,7 +1431,7 @@ WRONG += [
         "without",
         "prototypes",
     ),
-    wrong(edited(VOTES, ("torch.zeros(k,", "torch.ones(k,")), "start", "zero", "one too many", "ones", "0"),
+    wrong(edited(VOTES, ("torch.zeros(k,", "torch.ones(k,")), "start", "zero", "one too many", "ones"),
     wrong(
         edited(VOTES, ("for i in range(n)", "for i in range(n - 1)")), "last", "range", "every sample", "all samples"
     ),
@@ -1513,7 +1521,7 @@ WRONG += [
         note="the type of the codes is asked",
     ),
     wrong(edited(VOTES, ("    clusters", "    labels[labels < 0] = 0\n    clusters")), *IN_PLACE, *UNKNOWN),
-    wrong(edited(VOTES, ("return result", "return result, clusters")), "tuple", "outputs", "one", "two", "votes"),
+    wrong(edited(VOTES, ("return result", "return result, clusters")), "tuple", "outputs", "votes"),
     wrong(
         edited(
             VOTES,
