@@ -36,6 +36,9 @@ CLOSE = 1e-3  # of the error: as close must a named mistake come where a second,
 CUT = "look for .detach(), .item(), float(), torch.tensor(...) or torch.no_grad(), and leave it out."
 
 
+Observe = Callable[[Callable[..., Any], "Case"], "tuple[Tensor, ...] | None"]
+
+
 class Case(NamedTuple):
     """One call on which the learner's function is compared with the reference."""
 
@@ -369,10 +372,22 @@ class Agreement:
 
     # --- Names --------------------------------------------------------------------------------------------------
 
+    @functools.cached_property
+    def _memory(self) -> dict[Any, tuple[Tensor, ...] | None]:
+        return {}
+
+    def _remembered(self, observe: Observe, f: Function, case: Case) -> tuple[Tensor, ...] | None:
+        """What a mistake gives on a case is worked out once: every wrong answer is compared with every mistake."""
+        inputs = tuple((str(arg.dtype), tuple(arg.shape), arg.numpy().tobytes()) for arg in case.args)
+        key = (observe.__name__, f, inputs, tuple(sorted(case.kwargs.items())))
+        if key not in self._memory:
+            self._memory[key] = observe(f, case)
+        return self._memory[key]
+
     def _diagnose(
         self,
         seen: Sequence[Seen],
-        observe: Callable[[Function, Case], Sequence[Tensor] | None],
+        observe: Observe,
         *,
         gradients: bool = False,
     ) -> str | None:
@@ -382,18 +397,20 @@ class Agreement:
         a second, much smaller mistake may have been made too.
         """
         cases = [s[0] for s in seen]
-        values = [self._values_of(self.reference, case) for case in cases] if gradients else []
+        values_of = functools.partial(self._remembered, self._values_of)
+        values = [values_of(self.reference, case) for case in cases] if gradients else []
         nearly: tuple[float, str] | None = None
         for group in (self.wrong, self.families):
             for wrong in group.values():
                 if gradients and not all(
-                    (found := self._values_of(wrong.function, case)) is not None
+                    (found := values_of(wrong.function, case)) is not None
                     and right is not None
                     and _close(found, right, case.tolerance())
                     for case, right in zip(cases, values)
                 ):
                     continue
-                misfit = _misfit(seen, functools.partial(observe, wrong.function), 10 if gradients else 1)
+                observed = functools.partial(self._remembered, observe, wrong.function)
+                misfit = _misfit(seen, observed, 10 if gradients else 1)
                 if misfit == 0:
                     return wrong.phrase
                 if misfit < (nearly[0] if nearly else math.inf):
