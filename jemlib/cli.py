@@ -297,6 +297,29 @@ def build(
     typer.echo("\n".join(f"wrote {path}" for path in changed) or "everything is up to date")
 
 
+@app.command("new-lesson")
+def new_lesson(name: Annotated[str, typer.Argument(help="Such as 07_pcl_em.")]) -> None:
+    """Write the skeleton of a lesson: its source, its house, its test file."""
+    from jemlib.course.build.skeletons import new_lesson as write
+    from jemlib.course.machinery.exercises import repository_root
+
+    for path in write(name, repository_root() or Path.cwd()):
+        typer.echo(f"wrote {path}")
+
+
+@app.command("new-exercise")
+def new_exercise(
+    lesson: Annotated[str, typer.Argument(help="Such as 07_pcl_em.")],
+    function: Annotated[str, typer.Argument(help="The function it derives, such as jemlib.losses.concentration.")],
+) -> None:
+    """Declare an exercise in its lesson's house, and print the cells for the lesson's source."""
+    from jemlib.course.build.skeletons import new_exercise as write
+    from jemlib.course.machinery.exercises import repository_root
+
+    path, cells = write(lesson, function, repository_root() or Path.cwd())
+    typer.echo(f"added to {path}; for solutions/{lesson}.py:\n\n{cells}")
+
+
 def main() -> None:
     """Run `jem`; an expected error is one line, not a traceback."""
     try:

@@ -80,7 +80,7 @@ def test_compare_writes_a_table_a_plot_and_a_record(jem, tmp_path: Path) -> None
     [
         (("train", "vicregg", "--scale", "smoke"), "jem: method must be one of"),
         (("train", "vicreg", "--scale", "big"), "jem: scale must be one of"),
-        (("train", "vicreg", "--scale", "smoke", "--set", "lambda=3"), "jem: setting of the scale must be one of"),
+        (("train", "vicreg", "--scale", "smoke", "--set", "lambda=3"), "jem: --set must be one of"),
         (("train", "vicreg", "--scale", "smoke", "--set", "lambda"), "jem: --set must be NAME=VALUE; got 'lambda'"),
         (("train", "vicreg", "--scale", "smoke", "--data", "mnist"), "jem: name must be"),
         (("train", "vicreg", "--scale", "smoke", "--data", "folder:nowhere"), "jem: "),

@@ -50,6 +50,8 @@ REQUIRED_SECTIONS = (
     "References",
 )
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+# What a skeleton holds where somebody has to write; no lesson with one of them is built.
+WRITE = "WRITE:"
 STUB = ("# YOUR CODE HERE", "raise NotImplementedError()")
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -175,6 +177,7 @@ def parse(text: str, lesson: str) -> list[Any]:
         _check_options(cell, f"{lesson}, cell {number}")
         _check_marks(cell, f"{lesson}, cell {number}")
         _check_python(cell, f"{lesson}, cell {number}")
+    _check_written(cells, lesson)
     _check_exercises(cells, lesson)
     markdown = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     code = "\n\n".join(cell.source for cell in cells if cell.cell_type == "code")
@@ -242,6 +245,14 @@ def _check_options(cell: Any, place: str) -> None:
             raise SourceError(f"{place}: unknown option {option!r} after # %%; known are {', '.join(sorted(known))}.")
     if "exercise" in cell.metadata and "check" in cell.metadata:
         raise SourceError(f"{place}: a cell holds an exercise or its check, not both.")
+
+
+def _check_written(cells: list[Any], lesson: str) -> None:
+    """A skeleton is no lesson: nothing may be left to write, in the source and in the exercises' headers."""
+    texts = [cell.source for cell in cells] + [exercise.header for exercise in of_lesson(lesson)]
+    left = next((line.strip() for text in texts for line in text.split("\n") if WRITE in line), None)
+    if left is not None:
+        raise SourceError(f"{lesson}: something is still to be written: {left!r}.")
 
 
 def _check_marks(cell: Any, place: str) -> None:
