@@ -33,8 +33,8 @@ class Removal:
         method: which method.
         settings: what is set to take the protection away.
         kind: "complete" (embeddings coincide) or "dimensional" (few directions are left).
-        sees: the diagnostic that notices it: it falls below `below`. "std_ratio" is the raw standard deviation over that
-            of the intact run.
+        sees: the diagnostic that notices it: it falls below `below`. "std_ratio" is the raw standard deviation over
+            that of the intact run.
         blind: one that does not: it stays at or above `above`, which alone would be taken for health. If it is the
             loss, `above` is None and blind means that the loss ends no higher than that of the intact method.
         common: settings of both runs, the intact one and the other.
