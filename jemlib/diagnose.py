@@ -95,6 +95,31 @@ def rankme(z: Tensor, eps: float = 1e-7) -> Tensor:
 
 
 @full_precision
+def centered_rankme(z: Tensor, eps: float = 1e-7) -> Tensor:
+    """RankMe of `z` less its mean: the number of directions along which embeddings *differ*.
+
+    A common offset changes nothing. For losses that ignore one (VICReg, Barlow Twins), and wherever two clouds with
+    different offsets are compared. Being centred it cannot see a complete collapse: noise around a constant has full
+    rank, so look at a spread as well.
+
+    Args: as `rankme`.
+
+    Returns:
+        Scalar in [1, min(N - 1, D)], up to what eps adds, as for `rankme`. Embeddings that are all equal have no
+        direction along which they differ; they give 1.
+
+    Raises:
+        TypeError, ValueError: as `rankme`.
+    """
+    z = validate.embeddings("z", z)
+    validate.number("eps", eps, above=0)
+    # The mean of equal rows may round to something else, and what is left would have a direction. From the first row
+    # they are exactly 0 away.
+    z = z - z[:1]
+    return _entropy_rank(_singular_values(z - z.mean(dim=0)), eps)
+
+
+@full_precision
 def participation_ratio(z: Tensor) -> Tensor:
     """`(sum lambda)^2 / sum lambda^2`, lambda = squared singular values of `z`, not centred: a stricter RankMe.
 

@@ -617,7 +617,8 @@ figures.valleys(noises=(0.5, 2.0))
 # | against type 1 | standardising: a constant gets $C_{ii} = 0$ | hinge on the standard deviation |
 # | against type 2 | $C_{ij} \to 0$ across the branches | $C_{ij} \to 0$ within each branch |
 # | blind to | shift and scale of each dimension, in each view by itself | a common shift; any spread above $\gamma$ (but $c$ and $s$ feel it) |
-# | branches | must speak the same language, $D \times D$ across | could have their own networks, even their own kind of data |
+# | branches | regularised together, by one $D \times D$ matrix across them | each regularised by itself |
+# | dimensions | $j$ of view A is matched with $j$ of view B | the same, by the mean squared distance |
 # | rotation of both views | changes the loss | changes the loss |
 #
 # Once columns are standardised the two say much the same. Write $\hat Z$ for standardised columns, then
@@ -659,11 +660,30 @@ verify("Barlow Twins' redundancy of two unrelated, repeating branches", barlow(r
 verify("VICReg's covariance term of the same", vicreg(repeating, others)[3], 2 * 16 / 9)
 
 # %% [markdown]
+# And what is matched with what? Renumber the dimensions of view B. Both losses rise, because both match dimension $j$
+# with dimension $j$. But two of VICReg's three terms do not notice: each branch is regularised by itself, whatever the
+# other one does. So the branches may have their own networks, even their own kind of data. (Barlow Twins' branches may
+# as well. Its matrix ties the two together in *both* terms.)
+
+# %% tags=["nbval-check-output"]
+renumbered = z_b[:, [2, 0, 1]]
+verify("Barlow Twins matches j with j", barlow(z_a, renumbered).total > barlow(z_a, z_b).total)
+verify("so does VICReg", vicreg(z_a, renumbered)[0] > vicreg(z_a, z_b)[0])
+verify("by its invariance alone: the variance term stays", vicreg(z_a, renumbered)[2], vicreg(z_a, z_b)[2])
+verify("and the covariance term stays", vicreg(z_a, renumbered)[3], vicreg(z_a, z_b)[3])
+verify(
+    "both terms of Barlow Twins change", (barlow(z_a, renumbered).redundancy - barlow(z_a, z_b).redundancy).abs() > 0.1
+)
+
+# %% [markdown]
 # ## Experiment: train, then take the forces away
 #
 # The data are `motifs`: generated images of ten patterns whose other factors (hues, position, rotation, noise and more)
 # are drawn at random. The class is the pattern, and no label is used in training. First all three terms, for the full
 # number of steps.
+#
+# All figures below are on the *validation* split, and so are the claims. This lesson compares variants, and whoever
+# compares variants on the test split chooses by it.
 
 # %%
 from jemlib.data import load
@@ -671,7 +691,7 @@ from jemlib.methods import build
 from jemlib.train import fit
 
 images = load("motifs", "train", limit=scale.limit)
-test = load("motifs", "test", limit=None if scale.name != "smoke" else 200)
+held_out = load("motifs", "validation", limit=None if scale.name != "smoke" else 200)
 steps = scale.steps or 2000
 log_every = max(1, steps // 70)
 method = build("vicreg", scale=scale)
@@ -695,10 +715,11 @@ from jemlib.views import normalize
 
 
 def knn_of(module):
-    return knn(features(module, images), images.labels, features(module, test), test.labels, k=min(20, len(images)))
+    scored = features(module, held_out)
+    return knn(features(module, images), images.labels, scored, held_out.labels, k=min(20, len(images)))
 
 
-raw = knn(normalize(images.pixels).flatten(1), images.labels, normalize(test.pixels).flatten(1), test.labels)
+raw = knn(normalize(images.pixels).flatten(1), images.labels, normalize(held_out.pixels).flatten(1), held_out.labels)
 untrained = build("vicreg", scale=scale).backbone
 accuracy = {"raw pixels": raw, "untrained backbone": knn_of(untrained), "VICReg": knn_of(method.backbone)}
 for name, value in accuracy.items():
@@ -714,7 +735,7 @@ claim("vicreg.learns", trained=accuracy["VICReg"], untrained=accuracy["untrained
 from torch import nn
 
 embed = nn.Sequential(method.backbone, method.projector)
-plots.diagnose(features(embed, test), title="VICReg, embeddings of test images")
+plots.diagnose(features(embed, held_out), title="VICReg, embeddings of validation images")
 
 # %% [markdown]
 # ### Break it: remove each force
@@ -745,14 +766,14 @@ ablation = {}
 for name, (kind, settings) in variants.items():
     short = build(kind, scale=scale, **settings)
     fit(short, images, scale=scale, steps=max(1, steps // 3), log_every=log_every)
-    z = features(nn.Sequential(short.backbone, short.projector), test)
+    z = features(nn.Sequential(short.backbone, short.projector), held_out)
     ablation[name] = {
         "knn": knn_of(short.backbone),
         "spread": float(z.std(dim=0).mean()),
         "normalized": float(normalized_std(z)),
         "rankme": float(rankme(z)),
         "correlation": float(correlation_offdiagonal(z)),
-        "gap": view_gap(short, test),
+        "gap": view_gap(short, held_out),
     }
 heads = f"{'kNN':>6s} {'view gap':>9s} {'spread':>9s} {'normalised std':>15s} {'RankMe':>7s} {'rms correlation':>16s}"
 print(f"{'':18s} {heads}")
@@ -1015,8 +1036,9 @@ objectives_so_far("simclr", "barlow_twins", "vicreg")
 #
 # <details><summary>Answer</summary>
 #
-# All of them, as long as both embeddings have $D$ dimensions. Variance and covariance belong to each branch, and the
-# invariance compares row with row. Nothing asks for shared weights.
+# All of them, as long as both embeddings have $D$ dimensions. Variance and covariance belong to each branch. The
+# invariance compares row with row and dimension $j$ with dimension $j$: the networks must learn to use the dimensions
+# alike. Nothing asks for shared weights.
 #
 # </details>
 #
@@ -1037,6 +1059,6 @@ objectives_so_far("simclr", "barlow_twins", "vicreg")
 #   Official code: facebookresearch/vicreg.
 # - J. Zbontar, L. Jing, I. Misra, Y. LeCun, S. Deny: *Barlow Twins: Self-Supervised Learning via Redundancy Reduction*,
 #   ICML 2021, arXiv:2103.03230.
-# - Q. Garrido, A. Balestriero and others: *On the duality between contrastive and non-contrastive self-supervised
+# - Q. Garrido, Y. Chen, A. Bardes, L. Najman, Y. LeCun: *On the duality between contrastive and non-contrastive self-supervised
 #   learning*, arXiv:2206.02574. VICReg and contrastive losses as two sides of one matrix.
 # - A. Canziani, J. Zhu (scribe: S. C. Akula): *Joint Embedding Methods: Regularised*, lecture notes, 12 May 2022.

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from jemlib.course.build import readme
+from jemlib.experiments.comparison import summary
+from jemlib.methods import METHODS
 
+RESULTS = Path(__file__).resolve().parents[1] / "results"
 MARKS = "top\n<!-- lessons -->\nold\n<!-- /lessons -->\nmiddle\n<!-- results -->\n<!-- /results -->\nend\n"
 
 
@@ -80,3 +84,32 @@ def test_the_count_of_claims_that_hold_counts_only_those_that_hold_on_every_seed
     ]
     (tmp_path / "results" / "claims.json").write_text(json.dumps({"claims": records}))
     assert "1 of 3 hold on each of 3 seeds or more" in readme.results_tables(tmp_path)
+
+
+def test_for_every_method_it_is_recorded_how_its_settings_were_chosen_or_that_this_was_not_recorded() -> None:
+    tuning = json.loads((RESULTS / "tuning.json").read_text(encoding="utf-8"))
+    assert set(tuning["methods"]) == set(METHODS)
+    with_runs = {run["method"] for run in tuning["runs"]}
+    for name, chosen in tuning["methods"].items():
+        assert chosen.startswith("not recorded") == (name not in with_runs), name
+        assert chosen.startswith(("not recorded", "validation split")), name
+
+
+def test_every_figure_of_the_story_behind_the_table_is_that_of_a_recorded_run() -> None:
+    """Three decimals or two: the kNN of a run of results/tuning.json, or one of its settings."""
+    text = (RESULTS.parent / "README.md").read_text(encoding="utf-8").split("What made the difference there:")[1]
+    story = text.split("\n## ")[0]
+    runs = json.loads((RESULTS / "tuning.json").read_text(encoding="utf-8"))["runs"]
+    known = {run["knn_validation"] for run in runs} | {run["settings"].get("momentum") for run in runs} - {None}
+    figures = re.findall(r"\b[01]\.\d+\b", story)
+    assert len(figures) > 15
+    for figure in figures:
+        digits = len(figure.split(".")[1])
+        assert any(f"{value:.{digits}f}" == figure for value in known), figure
+
+
+def test_the_means_and_deviations_of_a_recorded_comparison_are_those_of_its_runs() -> None:
+    for name in ("motifs_cpu", "cifar10_cpu"):
+        table = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+        for row in table["rows"]:
+            assert row == summary(row["method"], [run for run in table["runs"] if run["method"] == row["method"]])

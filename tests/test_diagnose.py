@@ -22,6 +22,7 @@ from jemlib.diagnose import (
     Diagnosis,
     alignment,
     assignment_entropy,
+    centered_rankme,
     correlation_offdiagonal,
     covariance_spectrum,
     diagnose,
@@ -38,6 +39,7 @@ MEASURES: list[Measure] = [
     normalized_std,
     directional_spread,
     rankme,
+    centered_rankme,
     participation_ratio,
     covariance_spectrum,
     correlation_offdiagonal,
@@ -114,6 +116,20 @@ def test_uniformity_of_the_sphere_approaches_its_integral() -> None:
 def test_rankme_of_orthogonal_columns_is_their_number() -> None:
     assert_close(rankme(rotation(0, 8)).item(), 8.0, rtol=2e-6, atol=0)
     assert_close(rankme(normal(0, 64, 1) @ normal(1, 1, 2048)).item(), 1.0, rtol=0, atol=2e-4)
+
+
+def test_the_centred_rankme_is_rankme_of_what_is_left_without_the_mean_and_ignores_an_offset() -> None:
+    z = normal(0, 2000, 8) @ torch.diag(torch.tensor([1.0, 0.5, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1], dtype=torch.float64))
+    assert_close(centered_rankme(z), rankme(z - z.mean(dim=0)), rtol=1e-10, atol=0)
+    assert_close(centered_rankme(z + 5), centered_rankme(z), rtol=1e-9, atol=0)
+    assert rankme(z + 5) < 0.7 * centered_rankme(z)
+
+
+def test_the_centred_rankme_takes_noise_around_a_constant_for_full_rank() -> None:
+    noisy = 0.5 + 1e-3 * normal(0, 400, 16)
+    assert centered_rankme(noisy) > 15
+    assert rankme(noisy) < 1.1
+    assert directional_spread(noisy) < 1e-4
 
 
 def test_rankme_is_not_centred_and_a_common_offset_lowers_it() -> None:
@@ -198,7 +214,7 @@ def test_measures_ignore_the_order_of_the_samples(measure: Measure, z: Tensor, s
 @given(z=batches(min_samples=3), seed=seeds)
 def test_ranks_spread_and_uniformity_ignore_rotation(z: Tensor, seed: int) -> None:
     turned = z @ rotation(seed, z.shape[1])
-    for measure in (rankme, participation_ratio, directional_spread, uniformity):
+    for measure in (rankme, centered_rankme, participation_ratio, directional_spread, uniformity):
         assert_close(measure(turned), measure(z), rtol=1e-7, atol=1e-9)
     spectrum = covariance_spectrum(z)
     assert_close(covariance_spectrum(turned), spectrum, rtol=1e-7, atol=1e-12 * spectrum[0].item())
@@ -216,7 +232,8 @@ def test_all_but_the_spectrum_ignore_scale(scale: float) -> None:
     for measure in MEASURES:
         factor = scale**2 if measure is covariance_spectrum else 1.0
         # F.normalize treats rows shorter than 1e-12 as zero, so the cosine measures stop there.
-        if scale > 1e-12 or measure in (rankme, participation_ratio, correlation_offdiagonal, covariance_spectrum):
+        cosines = measure in (normalized_std, directional_spread, uniformity)
+        if scale > 1e-12 or not cosines:
             assert_close(measure(scale * z), factor * measure(z), rtol=1e-9, atol=0)
 
 
@@ -263,6 +280,7 @@ def test_alignment_cannot_see_collapse() -> None:
 def test_a_constant_output_is_the_worst_on_every_scale(value: float, dtype: torch.dtype) -> None:
     z = torch.full((6, 4), value, dtype=dtype)
     expected = {normalized_std: 0.0, directional_spread: 0.0, rankme: 1.0, participation_ratio: 1.0, uniformity: 0.0}
+    expected[centered_rankme] = 1.0
     for measure, worst in expected.items():
         assert_close(measure(z).item(), worst, rtol=1e-5, atol=2e-6)
     assert_close(covariance_spectrum(z), torch.zeros(4, dtype=dtype), rtol=0, atol=1e-12)
@@ -395,7 +413,7 @@ def test_measures_say_what_is_wrong_with_their_input(
 
 def test_settings_and_second_views_are_named() -> None:
     z = torch.ones(4, 2)
-    for call, name in ((rankme, "eps"), (uniformity, "t")):
+    for call, name in ((rankme, "eps"), (centered_rankme, "eps"), (uniformity, "t")):
         for value in (0, -1, math.nan):
             with pytest.raises(ValueError, match=rf"^{name} must be a finite number > 0; got {value}"):
                 call(z, value)

@@ -27,6 +27,7 @@ from jemlib.data import Images, load
 from jemlib.diagnose import directional_spread, normalized_std, rankme
 from jemlib.evaluate import backbone_knn, evaluate, factor_probe, few_label_accuracy, knn, linear_probe
 from jemlib.experiments import baselines, compare, markdown_table, run
+from jemlib.experiments.comparison import COLUMNS, summary
 from jemlib.experiments.removals import REMOVALS, measure, run_removals, table
 from jemlib.experiments.runs import restore
 from jemlib.methods import Batch, Method, build
@@ -335,10 +336,10 @@ def test_a_comparison_scores_the_test_split_unless_told_otherwise(folder: str) -
     assert [r["knn"] for r in (*found["runs"], *found["baselines"].values())] == [TURNED] * 3
 
 
-def test_the_table_prints_mean_and_half_of_the_range_of_each_column() -> None:
+def test_the_table_prints_mean_and_standard_deviation_of_each_column() -> None:
     columns = {"knn": 0.3, "linear": 0.4, "rankme": 20.0, "normalized_std": 0.6, "train_seconds": 50.0}
-    spreads = {"knn": 0.02, "linear": 0.04, "rankme": 6.0, "normalized_std": 0.08, "train_seconds": 10.0}
-    row = {"method": "vicreg", "seeds": 3, **{c: {"mean": m, "spread": spreads[c]} for c, m in columns.items()}}
+    deviations = {"knn": 0.01, "linear": 0.02, "rankme": 3.0, "normalized_std": 0.04, "train_seconds": 5.0}
+    row = {"method": "vicreg", "seeds": 3, **{c: {"mean": m, "std": deviations[c]} for c, m in columns.items()}}
     once = {**row, "method": "simclr", "seeds": 1}
     floor = {"untrained": {"knn": 0.11, "linear": 0.22, "seconds": 33.0}}
     lines = markdown_table({"rows": [row, once], "baselines": floor}).splitlines()
@@ -348,12 +349,19 @@ def test_the_table_prints_mean_and_half_of_the_range_of_each_column() -> None:
     assert lines[4] == "| simclr | 0.300 | 0.400 | 20 | 0.60 | 50 |"
 
 
-def test_the_printed_spread_is_that_of_the_runs_behind_it() -> None:
+def test_the_printed_deviation_is_that_of_the_runs_behind_it() -> None:
     found = compare(["vicreg"], scale="smoke", seeds=2, supervised=False, **TINY)
-    values = [r["normalized_std"] for r in found["runs"]]
-    assert max(values) - min(values) > 0.02  # so that the two printed decimals say something
+    a, b = (r["normalized_std"] for r in found["runs"])
+    assert abs(a - b) > 0.02  # so that the two printed decimals say something
     cell = markdown_table(found).splitlines()[-1].split(" | ")[4]
-    assert cell == f"{sum(values) / 2:.2f} (± {(max(values) - min(values)) / 2:.2f})"
+    # Of two values the unbiased standard deviation is |a - b| / sqrt(2); the biased one and half the range are less.
+    assert cell == f"{(a + b) / 2:.2f} (± {abs(a - b) / 2**0.5:.2f})"
+
+
+def test_the_deviation_of_three_seeds_divides_by_two_and_that_of_one_is_0() -> None:
+    runs = [dict.fromkeys(COLUMNS, value) for value in (1.0, 2.0, 4.5)]
+    assert summary("vicreg", runs)["knn"] == {"mean": 2.5, "std": pytest.approx(((2.25 + 0.25 + 4.0) / 2) ** 0.5)}
+    assert summary("vicreg", runs[:1])["knn"] == {"mean": 1.0, "std": 0.0}
 
 
 # --- removals ---------------------------------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def test_a_comparison_has_every_method_every_seed_and_the_baselines(tmp_path: Pa
         ("vicreg", 0), ("vicreg", 1), ("simclr", 0), ("simclr", 1),
     ]  # fmt: skip
     knn = [r["knn"] for r in table["runs"][:2]]
-    assert table["rows"][0]["knn"] == {"mean": sum(knn) / 2, "spread": max(knn) - min(knn)}
+    assert table["rows"][0]["knn"] == {"mean": sum(knn) / 2, "std": pytest.approx((max(knn) - min(knn)) / 2**0.5)}
     assert list(table["baselines"]) == ["raw pixels", "untrained", "supervised"]
     assert json.loads((tmp_path / "compare.json").read_text())["seeds"] == 2
     text = markdown_table(table)

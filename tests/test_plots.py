@@ -17,7 +17,7 @@ HISTORY = History(
 )
 TABLE = {
     "data": "motifs", "scale": "cpu", "seeds": 2,
-    "rows": [{"method": m, "seeds": 2, "knn": {"mean": 0.8, "spread": 0.02}} for m in ("simclr", "vicreg")],
+    "rows": [{"method": m, "seeds": 2, "knn": {"mean": 0.8, "std": 0.02}} for m in ("simclr", "vicreg")],
     "baselines": {"raw pixels": {"knn": 0.25}, "untrained": {"knn": 0.24}},
 }  # fmt: skip
 

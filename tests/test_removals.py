@@ -8,10 +8,22 @@ from pathlib import Path
 import pytest
 import torch
 
-from jemlib.experiments.removals import REMOVALS, crosses, measure, run_removals, short_scale, start_collapsed, table
+from jemlib.data import load
+from jemlib.diagnose import COMPLETE_BELOW
+from jemlib.experiments.removals import (
+    REMOVALS,
+    beside,
+    crosses,
+    diagnostics,
+    measure,
+    run_removals,
+    short_scale,
+    start_collapsed,
+    table,
+)
 from jemlib.methods import SELF_SUPERVISED, Batch, build, known_settings
 
-DIAGNOSTICS = ("normalized_std", "directional_spread", "rankme", "participation_ratio", "correlation", "knn")
+DIAGNOSTICS = ("normalized_std", "directional_spread", "rankme", "participation_ratio", "correlation", "raw_std", "knn")
 
 
 @pytest.mark.parametrize("name", REMOVALS)
@@ -20,7 +32,7 @@ def test_every_removal_names_a_method_its_settings_and_two_different_diagnostics
     assert name.split(".")[0] == removal.method
     assert set(removal.settings) | set(removal.common) <= known_settings(removal.method).keys()
     assert removal.kind in ("complete", "dimensional")
-    assert removal.sees in DIAGNOSTICS
+    assert removal.sees in (*DIAGNOSTICS, "std_ratio")
     assert removal.blind in (*DIAGNOSTICS, "loss")
     assert (removal.above is None) == (removal.blind == "loss")
     assert removal.sees != removal.blind
@@ -51,6 +63,30 @@ def test_a_removal_crosses_only_if_one_sees_and_the_other_does_not() -> None:
     assert not crosses(removal, {**seen, removal.blind: removal.above - 1e-6}, {})
 
 
+@pytest.mark.parametrize("name", [name for name, one in REMOVALS.items() if one.kind == "complete"])
+def test_what_is_called_complete_is_held_to_the_rule_of_the_course(name: str) -> None:
+    removal = REMOVALS[name]
+    assert removal.sees in ("directional_spread", "std_ratio")
+    assert removal.below == COMPLETE_BELOW
+
+
+def test_the_raw_std_sees_a_cloud_that_shrinks_as_a_whole_and_the_directions_do_not() -> None:
+    """All weights of the last layer times 0.05: the same directions, a twentieth of the size."""
+    images = load("motifs", "validation", limit=40)
+    method = build("vicreg", widths=(16, 8), seed=0).eval()
+    before = diagnostics(method, images, images)
+    with torch.no_grad():
+        for weight in method.projector[-1].parameters():
+            weight *= 0.05
+    after = beside(diagnostics(method, images, images), before)
+    assert after["std_ratio"] == pytest.approx(0.05, rel=1e-4)
+    assert after["directional_spread"] == pytest.approx(before["directional_spread"], rel=1e-3)
+    assert after["rankme"] == pytest.approx(before["rankme"], rel=1e-3)
+    removal = REMOVALS["vicreg.variance"]
+    assert crosses(removal, {**after, "rankme": removal.above}, before)
+    assert not crosses(removal, {**beside(before, before), "rankme": removal.above}, before)
+
+
 def test_the_loss_is_blind_if_it_ends_no_higher_than_that_of_the_intact_method() -> None:
     removal = REMOVALS["simsiam.predictor"]
     seen = {removal.sees: removal.below / 2, "loss": -1.0}
@@ -70,6 +106,10 @@ def test_the_record_holds_settings_thresholds_and_all_seeds(tmp_path: Path) -> N
     (row,) = written["rows"]
     assert len(row["runs"]) == len(row["crossed"]) == 2
     assert row["settings"] == {"covariance": 0.0}
+    assert row["intact"]["std_ratio"] == 1
+    assert [run["std_ratio"] for run in row["runs"]] == [
+        run["raw_std"] / row["intact"]["raw_std"] for run in row["runs"]
+    ]
     assert {"scale", "versions", "threads"} <= written.keys()
     assert table(record).count("\n") == 2
     assert "| vicreg.covariance |" in table(record)

@@ -89,8 +89,9 @@ def linear_probe(
 ) -> float:
     """Accuracy of multinomial logistic regression on standardised features, a fraction in [0, 1].
 
-    Convention: offline, on un-augmented images, until convergence, by scikit-learn (L-BFGS). Libraries that
-    train the probe online with augmentation report other numbers.
+    Convention: offline, on un-augmented images, by scikit-learn's L-BFGS, until it converges or has made
+    `max_iterations`, whichever comes first. Libraries that train the probe online with augmentation report other
+    numbers.
 
     Args:
         train_features, test_features: `(N, D)` and `(M, D)`.

@@ -43,8 +43,8 @@ def compare(
         supervised: whether to train the supervised row too.
 
     Returns:
-        `{"rows": [...], "baselines": {...}, "runs": [...], ...}`; a row has the mean and the spread (largest
-        minus smallest) over seeds of each of `COLUMNS`.
+        `{"rows": [...], "baselines": {...}, "runs": [...], ...}`; a row has the mean and the standard deviation
+        over seeds of each of `COLUMNS`.
     """
     for name in names:
         validate.choice("method", name, METHODS)
@@ -77,16 +77,19 @@ def compare(
 
 
 def summary(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and spread over the seeds of one method."""
+    """Mean and standard deviation over the seeds of one method; the latter is 0 for a single run.
+
+    Convention: unbiased (divided by the number of runs - 1), as an estimate of how much the next seed may differ.
+    """
     row: dict[str, Any] = {"method": name, "seeds": len(runs)}
     for column in COLUMNS:
         values = [r[column] for r in runs]
-        row[column] = {"mean": statistics.fmean(values), "spread": max(values) - min(values)}
+        row[column] = {"mean": statistics.fmean(values), "std": statistics.stdev(values) if len(values) > 1 else 0.0}
     return row
 
 
 def markdown_table(table: dict[str, Any]) -> str:
-    """The comparison as a Markdown table: mean over seeds, and the spread behind it where there are several."""
+    """The comparison as a Markdown table: mean over seeds, and the standard deviation where there are several."""
     heads = ("method", "kNN", "linear", "RankMe", "normalised std", "seconds")
     lines = [f"| {' | '.join(heads)} |", f"| {' | '.join(['---'] * len(heads))} |"]
     for name, row in table["baselines"].items():
@@ -95,7 +98,7 @@ def markdown_table(table: dict[str, Any]) -> str:
     for row in table["rows"]:
         cells = [row["method"]]
         for column, form in formats.items():
-            spread = f" (± {row[column]['spread'] / 2:{form}})" if row["seeds"] > 1 else ""
-            cells.append(f"{row[column]['mean']:{form}}{spread}")
+            deviation = f" (± {row[column]['std']:{form}})" if row["seeds"] > 1 else ""
+            cells.append(f"{row[column]['mean']:{form}}{deviation}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

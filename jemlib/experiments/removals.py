@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from jemlib import validate
 from jemlib.data import Images, load
-from jemlib.diagnose import diagnose
+from jemlib.diagnose import COMPLETE_BELOW, diagnose
 from jemlib.evaluate import backbone_knn, embeddings
 from jemlib.experiments.runs import hardware, versions
 from jemlib.files import write_json
@@ -33,7 +33,8 @@ class Removal:
         method: which method.
         settings: what is set to take the protection away.
         kind: "complete" (embeddings coincide) or "dimensional" (few directions are left).
-        sees: the diagnostic that notices it: it falls below `below`.
+        sees: the diagnostic that notices it: it falls below `below`. "std_ratio" is the raw standard deviation over
+            that of the intact run.
         blind: one that does not: it stays at or above `above`, which alone would be taken for health. If it is the
             loss, `above` is None and blind means that the loss ends no higher than that of the intact method.
         common: settings of both runs, the intact one and the other.
@@ -71,9 +72,16 @@ def dimensional(name: str, settings: dict[str, Any], above: float, because: str)
 def shrinking(
     name: str, settings: dict[str, Any], above: float, because: str, common: dict[str, Any] | None = None
 ) -> Removal:
-    """A removal after which embeddings shrink to a constant along all directions at once; RankMe is blind to it."""
+    """A removal after which embeddings shrink to a constant along all directions at once; RankMe is blind to it.
+
+    The terms that are left fall with the size of the cloud, and nothing holds it. Its directions need not coincide on
+    the way to the constant, so what sees it is the raw standard deviation. How small is collapsed? What is removed held
+    the raw standard deviation near 1, so the rule of `diagnose` serves: below a tenth, a hundredth of the variance.
+    """
     method = name.split(".")[0]
-    return Removal(name, method, settings, "complete", "normalized_std", 0.5, "rankme", above, because, common or {})
+    return Removal(
+        name, method, settings, "complete", "std_ratio", COMPLETE_BELOW, "rankme", above, because, common or {}
+    )
 
 
 REMOVALS = {
@@ -128,9 +136,19 @@ def measure(
 
 def diagnostics(method: Method, train: Images, held_out: Images) -> dict[str, float]:
     """What `Removal.sees` and `Removal.blind` name, as plain numbers."""
-    found = diagnose(embeddings(method, held_out))
+    z = embeddings(method, held_out)
+    found = diagnose(z)
     names = ("normalized_std", "directional_spread", "rankme", "participation_ratio", "correlation")
-    return {**{name: getattr(found, name) for name in names}, "knn": backbone_knn(method.backbone, train, held_out)}
+    return {
+        **{name: getattr(found, name) for name in names},
+        "raw_std": float(z.std(dim=0).mean()),
+        "knn": backbone_knn(method.backbone, train, held_out),
+    }
+
+
+def beside(found: dict[str, Any], intact: dict[str, Any]) -> dict[str, Any]:
+    """A run with its raw standard deviation over that of the intact run, which has no unit."""
+    return {**found, "std_ratio": found["raw_std"] / intact["raw_std"]}
 
 
 def crosses(removal: Removal, found: dict[str, Any], intact: dict[str, Any]) -> bool:
@@ -167,8 +185,8 @@ def run_removals(
         shared = f"{removal.method} {removal.common}"
         if shared not in kept:
             kept[shared] = measure(removal, seed=0, intact=True, scale=scale)
-        intact = kept[shared]
-        runs = [measure(removal, seed=seed, scale=scale) for seed in range(seeds)]
+        intact = beside(kept[shared], kept[shared])
+        runs = [beside(measure(removal, seed=seed, scale=scale), intact) for seed in range(seeds)]
         crossed = [crosses(removal, found, intact) for found in runs]
         rows.append({**asdict(removal), "intact": intact, "runs": runs, "crossed": crossed, "all_cross": all(crossed)})
         if out is not None:  # after each, so that a stopped run loses little

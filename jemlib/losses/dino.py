@@ -123,7 +123,8 @@ def balanced_center(
 
     `update_center` makes the mean *logit* of every dimension equal; this makes the mean *probability* equal. Each
     iteration is one of Sinkhorn's, seen from the centre: -center / temperature is its potential of the dimensions.
-    So DINO with this centre is DINO with Sinkhorn codes.
+    In the limit of many iterations DINO with this centre is DINO with Sinkhorn codes: the rows of a softmax sum to 1
+    and the columns are equal. After a few the columns are only pushed towards it.
 
     Args:
         center: `(K,)`, where to start: the centre of the step before. It is not changed.

@@ -156,15 +156,15 @@ def panel_text(diagnosis: Diagnosis) -> str:
 
 
 def comparison(table: dict[str, Any], column: str = "knn") -> Figure:
-    """Bars of one column of `experiment.compare`, with the spread over seeds and the baselines as lines."""
+    """Bars of one column of `experiments.compare`, with the standard deviation over seeds; baselines are lines."""
     label = {"knn": "kNN accuracy", "linear": "linear probe accuracy"}.get(column, column)
     rows = table["rows"]
     with style():
         figure, axis = plt.subplots(figsize=(1.3 * len(rows) + 3.4, 3.2))
         for i, row in enumerate(rows):
-            mean, spread = row[column]["mean"], row[column]["spread"]
+            mean, deviation = row[column]["mean"], row[column]["std"]
             bar: Any = {"color": COLOURS[i % 6], "hatch": HATCHES[i % len(HATCHES)], "edgecolor": "white"}
-            axis.bar(i, mean, yerr=spread / 2, capsize=4, width=0.65, **bar)
+            axis.bar(i, mean, yerr=deviation, capsize=4, width=0.65, **bar)
             label_box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
             axis.text(i, mean / 2, f"{mean:.2f}", ha="center", va="center", bbox=label_box)
         for line, (name, baseline) in zip(LINES[1:], table["baselines"].items()):

@@ -58,7 +58,7 @@ def lessons_table(root: Path) -> str:
 def described(table: dict[str, Any]) -> str:
     """What a comparison was run on, in a sentence."""
     run = table["runs"][0]
-    seeds = f"mean over {table['seeds']} seeds (± half the range)" if table["seeds"] > 1 else "one seed"
+    seeds = f"mean over {table['seeds']} seeds (± standard deviation)" if table["seeds"] > 1 else "one seed"
     return (
         f"`{table['data']}`, {run['train_images']:,} training images, backbone `{run['backbone']}`, scale "
         f"`{table['scale']}`, {run['steps']:,} steps of {run['recipe']['batch_size']} images on {run['threads']} "

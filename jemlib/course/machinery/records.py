@@ -20,17 +20,31 @@ class Traits(NamedTuple):
     couples: str
 
 
+# A batch norm without affine behind the projector gives each dimension the variance 1 over the batch. So it hides a
+# complete collapse, and belongs to what keeps from it, in the methods that have it by default.
+HIDES = "; a batch norm at the output"
+
 # In the order in which the lessons derive them.
 TRAITS = {
     "simclr": Traits("samples with samples", "negatives: other samples of the batch", "all pairs of the batch"),
     "barlow_twins": Traits("dimensions with dimensions", "the diagonal pulled to 1, the rest to 0", "batch statistics"),
     "vicreg": Traits("a sample with its other view", "a hinge on the std; covariances to 0", "batch statistics"),
-    "swav": Traits("codes with predicted codes", "equal use of prototypes (Sinkhorn)", "batch: Sinkhorn"),
+    "swav": Traits(
+        "codes with predicted codes",
+        f"equal use of prototypes (Sinkhorn){HIDES}",
+        "Sinkhorn over the batch; batch norm",
+    ),
     "pcl": Traits("samples with prototypes", "negatives, and clusters of all images", "queue; k-means on the data set"),
-    "byol": Traits("a prediction with a slow target", "predictor, stop-gradient, momentum", "batch norm only"),
-    "simsiam": Traits("a prediction with the other view", "predictor, stop-gradient", "batch norm only"),
-    "dino": Traits("a distribution with a slow target", "centring and sharpening", "the centre"),
-    "sigreg": Traits("a sample with its other view", "projections pulled to a Gaussian", "batch statistics"),
+    "byol": Traits("a prediction with a slow target", f"predictor, stop-gradient, momentum{HIDES}", "batch norm only"),
+    "simsiam": Traits("a prediction with the other view", f"predictor, stop-gradient{HIDES}", "batch norm only"),
+    "dino": Traits(
+        "a distribution with a slow target",
+        f"a Sinkhorn-balanced centre, sharpening{HIDES}",
+        "Sinkhorn over the batch, in the centre; batch norm",
+    ),
+    "sigreg": Traits(
+        "a sample with its other view", f"projections pulled to a Gaussian{HIDES}", "batch statistics; batch norm"
+    ),
 }
 
 
