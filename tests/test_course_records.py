@@ -7,16 +7,28 @@ import json
 import pytest
 
 from jemlib.course import objectives_so_far, recorded_claims
-from jemlib.course.machinery.records import TRAITS
-from jemlib.methods import SELF_SUPERVISED
+from jemlib.course.machinery.records import HIDES, TRAITS
+from jemlib.methods import SELF_SUPERVISED, known_settings
 
 
 def test_every_method_has_its_row_of_traits():
     assert set(TRAITS) == set(SELF_SUPERVISED)
 
 
+@pytest.mark.parametrize("name", TRAITS)
+def test_a_row_names_the_batch_norm_at_the_output_where_a_method_has_it_by_default(name):
+    traits = TRAITS[name]
+    assert (HIDES in traits.against_collapse) == known_settings(name)["normalize_output"]
+    assert not known_settings(name)["normalize_output"] or "batch" in traits.couples
+
+
+def test_the_row_of_dino_is_that_of_its_default_centre():
+    assert known_settings("dino")["centering"] == "balanced"
+    assert "Sinkhorn" in TRAITS["dino"].against_collapse
+
+
 def test_a_row_shows_the_recorded_means_and_the_baselines_stand_above(tmp_path):
-    row = {c: {"mean": v, "spread": 0.0} for c, v in (("knn", 0.9), ("linear", 0.95), ("rankme", 51.62))}
+    row = {c: {"mean": v, "std": 0.0} for c, v in (("knn", 0.9), ("linear", 0.95), ("rankme", 51.62))}
     record = {"rows": [{"method": "simclr", **row}], "baselines": {"raw pixels": {"knn": 0.24}}, "seeds": 3}
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "motifs_cpu.json").write_text(json.dumps(record))
