@@ -779,11 +779,45 @@ for d_sphere in (3, 16, 64):
         print(f"D = {d_sphere:2d} tau = {temperature:4.2f}" + "".join(f"{error:10.3f}" for error in row))
 
 # %% [markdown]
-# The estimate is too high when samples are few: the bumps do not overlap, every point looks alone, and the estimate
-# takes that for spread. A cold temperature means narrow bumps, and in many dimensions narrow bumps need a number of
-# samples that no batch has. In training it still says *apart*, but its value is no entropy any more.
+# Here the estimate is too high when samples are few: the bumps do not overlap, every point looks alone, and the
+# estimate takes that for spread. A cold temperature means narrow bumps, and in many dimensions narrow bumps need a
+# number of samples that no batch has.
 # With wide bumps the error is small even in 64 dimensions, but for a poor reason: random points there have cosines near
 # 0, a wide bump hardly tells one place from another, and such an estimate would miss most structure.
+#
+# ### The sign of the error
+#
+# In that table the points $v_j$ know nothing of the anchors. Then the estimate is too high on average, and one line
+# says why. The logarithm is concave, so $E \log \hat p(u) \le \log E\,\hat p(u)$ (Jensen). For even points
+# $E\,\hat p(u)$ is the true density: bumps that are averaged over the whole sphere are flat. Hence $E \hat H \ge H$.
+#
+# A batch of views is another case, because the sum includes $j = i$. If the two views agree, one bump sits exactly on
+# the anchor. It alone is worth $e^{1/\tau}$, so the contrast is at least $1/\tau$, and
+#
+# $$\hat H \le \log N - \log C_D(1/\tau) - \frac1\tau , \qquad\text{wherever the other points are.}$$
+#
+# **Predict.** Narrow bumps, $\tau = 0.02$, in $D = 64$ dimensions. The views agree. Is the estimate still too high? And
+# when $j = i$ is left out of the sum?
+
+# %% tags=["nbval-check-output"]
+size, d_sphere, temperature = 256, 64, 0.02
+anchors, strangers = (torch.randn(size, d_sphere, generator=generator, dtype=torch.float64) for _ in range(2))
+log_bump = log_mean_exp_on_sphere(1 / temperature, d_sphere)
+independent = math.log(size) + log_bump - losses.info_nce(anchors, strangers, temperature).contrast
+agreeing = math.log(size) + log_bump - losses.info_nce(anchors, anchors, temperature).contrast
+left_out = math.log(size - 1) + log_bump - losses.decoupled_info_nce(anchors, anchors, temperature).contrast
+verify("independent points: the estimate is too high", independent > 1)
+verify("views that agree: it is too low", agreeing < -1)
+verify("it is below the bound of the own bump", agreeing <= math.log(size) + log_bump - 1 / temperature)
+verify("without the own bump it is too high again", left_out > 1)
+
+# %%
+for name, error in {"independent": independent, "agreeing": agreeing, "agreeing, j = i left out": left_out}.items():
+    print(f"{name:26s} estimate - truth: {float(error):+7.2f} nats")
+
+# %% [markdown]
+# So the sign of the error depends on whether the views agree, that is, on what training changes. The contrast term
+# still says *apart*. Its value is not to be read as an entropy.
 
 # %% [markdown]
 # ## Derivation: what a larger batch buys
@@ -793,9 +827,49 @@ for d_sphere in (3, 16, 64):
 #
 # $$I(x; y)\ \ge\ \log N - E[L] .$$
 #
-# The bound is commonly cited from the CPC paper (arXiv:1807.03748); we have not been able to verify the passage. It
-# needs the positive *in* the sum. And it has a ceiling: $L \ge 0$, so the right side never exceeds $\log N$. A batch of
-# 256 cannot certify more than $\log 256 \approx 5.5$ nats, however much the views share.
+# Two lines prove it. Take one anchor $x$ with its positive $y_1$; $y_2, \dots, y_N$ belong to other anchors and are
+# independent of $x$. Let $f = e^{\text{score}}$ and $r = f(x, y_1) \big/ \frac1N \sum_j f(x, y_j)$, so that
+# $\log N - E[L] = E[\log r]$. Then, by Jensen,
+#
+# $$E[\log r] - I = E\Big[\log r\,\frac{p(y_1)}{p(y_1 \mid x)}\Big]
+# \le \log E\Big[r\,\frac{p(y_1)}{p(y_1 \mid x)}\Big] = \log \tilde E[r] = 0 .$$
+#
+# In $\tilde E$ the positive is drawn like the negatives: the fraction turned $p(y_1 \mid x)$ into $p(y_1)$. There all $N$
+# candidates are alike, so each has the same mean share of their sum, and $\tilde E[r] = 1$. (The proof follows Poole and
+# others, arXiv:1905.06922; the bound itself is commonly cited from the CPC paper, arXiv:1807.03748.)
+#
+# The last step needs the positive *in* the sum. In the decoupled form it is not: $r$ is then a candidate over the mean of
+# *other* candidates, whose mean is at least 1, and the bound is gone. The cell enumerates every case of a world with
+# three values of $x$ and three of $y$, at $N = 3$, for 50 random tables of scores and for the best one.
+
+# %% tags=["nbval-check-output"]
+from itertools import product
+
+joint = torch.rand(3, 3, generator=generator, dtype=torch.float64) ** 3
+joint = joint / joint.sum()
+p_x, p_y = joint.sum(dim=1), joint.sum(dim=0)
+shared = losses.mutual_information(joint)
+cases = torch.tensor(list(product(range(3), repeat=4)))  # x, its positive, two negatives
+chance = joint[cases[:, 0], cases[:, 1]] * p_y[cases[:, 2]] * p_y[cases[:, 3]]
+
+
+def enumerated(table, positive_in_the_sum):
+    """log of the number of candidates in the sum, minus the exact mean of the loss."""
+    picked = table[cases[:, :1], cases[:, 1:]]
+    candidates = picked if positive_in_the_sum else picked[:, 1:]
+    return math.log(candidates.shape[1]) - (chance * (candidates.logsumexp(dim=1) - picked[:, 0])).sum()
+
+
+best = (joint / torch.outer(p_x, p_y)).log()
+tables = [best, *(3 * torch.randn(3, 3, generator=generator, dtype=torch.float64) for _ in range(50))]
+included, excluded = (torch.stack([enumerated(table, flag) for table in tables]) for flag in (True, False))
+verify("all cases together are certain", chance.sum(), 1)
+verify("positive in the sum: no table of scores certifies more than I", (included <= shared).all())
+verify("positive left out: the best scores promise more than there is", excluded[0] > shared)
+
+# %% [markdown]
+# The bound has a ceiling, too: $L \ge 0$, so the right side never exceeds $\log N$. A batch of 256 cannot certify more
+# than $\log 256 \approx 5.5$ nats, however much the views share.
 #
 # The cell measures it where everything is known. $x$ and $y$ have $k = 10$ Gaussian entries, with correlation
 # $\rho = 0.9$ each, so $I = -\frac{k}{2}\log(1 - \rho^2)$. The scores are the best possible ones, $\log p(y|x)/p(y)$.
@@ -926,14 +1000,15 @@ verify("keys of the momentum encoder drift less", drift["momentum encoder"] < 0.
 # ## Experiment: between the value of collapse and the least value
 #
 # Now train. The data are `motifs`: generated images of ten patterns whose other factors (hues, position, rotation,
-# noise and more) are drawn at random. The class is the pattern, and no label is used in training.
+# noise and more) are drawn at random. The class is the pattern, and no label is used in training. This lesson compares
+# many variants, so all of them are scored on *validation* images. The test images are kept for reported figures.
 
 # %%
 from jemlib.data import load
 from jemlib.views import denormalize, make_views
 
 images = load("motifs", "train", limit=scale.limit)
-test = load("motifs", "test", limit=None if scale.name != "smoke" else 200)
+held_out = load("motifs", "validation", limit=None if scale.name != "smoke" else 200)
 shown = images.pixels[:10]
 pair = make_views(shown, "vicreg", generator=torch.Generator().manual_seed(0))
 plots.image_grid([shown, denormalize(pair[0]), denormalize(pair[1])], ["image", "view A", "view B"])
@@ -976,9 +1051,29 @@ from jemlib.course.lessons.lesson01_contrastive import figures
 figures.between_bounds(measured, batch_size, temperature, title="SimCLR, measured on one batch of views")
 
 # %% [markdown]
-# An untrained network is almost collapsed: its features have a large common part, so all cosines are close to 1 and the
-# loss starts near $\log(2N-1)$. Training buys uniformity. Alignment starts low for the same reason, because everything
-# is close to everything, and rises as images are pushed apart: compare it only between embeddings that are equally
+# The first point looks almost collapsed: all cosines are close to 1, and the loss is near $\log(2N-1)$. That is no
+# property of the weights alone. `record` measures in *evaluation mode*, where batch norm subtracts running statistics.
+# Before the first step these are still a mean of 0 and a variance of 1, so nothing is subtracted, and a large common
+# part stays in the features. In *training mode* batch norm subtracts the mean of the batch, and the common part with it.
+# The cell compares the two, with the same untrained weights and the same images.
+
+# %%
+from jemlib.diagnose import directional_spread
+
+fresh = build("simclr", temperature=temperature, scale=scale)
+with evaluating(fresh):
+    in_evaluation = directional_spread(fresh.embed(probe[0]).float())
+fresh.train()
+with torch.no_grad():
+    in_training = directional_spread(fresh.embed(probe[0]).float())
+print(f"directional spread, untrained: {in_evaluation:.3f} in evaluation mode, {in_training:.3f} in training mode")
+verify("in training mode the untrained network spreads at least twice as far", in_training > 2 * in_evaluation)
+
+# %% [markdown]
+# *Directional spread* is $1 - |\text{mean of the unit vectors}|^2$: 0 when all embeddings point one way.
+#
+# In the picture training buys uniformity. Alignment starts low because in evaluation mode everything is close to
+# everything, and rises as images are pushed apart: compare it only between embeddings that are equally
 # uniform. It stays above 0, since a random crop may show a part that tells little about the whole.
 # The lower line is the simplex bound; it would take $N - 1$ dimensions and perfect views.
 
@@ -1001,10 +1096,13 @@ from jemlib.views import normalize
 
 
 def knn_of(module):
-    return knn(features(module, images), images.labels, features(module, test), test.labels, k=min(20, len(images)))
+    return knn(
+        features(module, images), images.labels, features(module, held_out), held_out.labels, k=min(20, len(images))
+    )
 
 
-raw = knn(normalize(images.pixels).flatten(1), images.labels, normalize(test.pixels).flatten(1), test.labels)
+raw_train, raw_held_out = (normalize(some.pixels).flatten(1) for some in (images, held_out))
+raw = knn(raw_train, images.labels, raw_held_out, held_out.labels)
 untrained = build("simclr", scale=scale).backbone
 accuracy = {"raw pixels": raw, "untrained backbone": knn_of(untrained), "SimCLR": knn_of(method.backbone)}
 for name, value in accuracy.items():
@@ -1021,7 +1119,7 @@ claim("contrastive.learns", trained=accuracy["SimCLR"], untrained=accuracy["untr
 
 # %%
 embed = nn.Sequential(method.backbone, method.projector)
-plots.diagnose(features(embed, test), title="SimCLR, embeddings of test images")
+plots.diagnose(features(embed, held_out), title="SimCLR, embeddings of held-out images")
 
 # %% [markdown]
 # ### Break it: no negatives, too hot, too cold, a small batch
@@ -1034,7 +1132,6 @@ plots.diagnose(features(embed, test), title="SimCLR, embeddings of test images")
 # hurt?
 
 # %%
-from jemlib.diagnose import directional_spread
 from jemlib.train import adjusted_scale
 
 third = max(1, steps // 3)
@@ -1046,15 +1143,15 @@ variants = {
     "cold, tau = 0.05": ({"temperature": 0.05}, scale, third),
     f"batch of {small.batch_size}": ({"temperature": 0.2}, small, 8 * third),
 }
-test_views = make_views(test.pixels, "vicreg", generator=torch.Generator().manual_seed(1))
+held_out_views = make_views(held_out.pixels, "vicreg", generator=torch.Generator().manual_seed(1))
 ablation = {}
 for name, (settings, size, length) in variants.items():
     short = build("simclr", scale=scale, **settings)
     fit(short, images, scale=size, steps=length, log_every=length)
-    z = features(nn.Sequential(short.backbone, short.projector), test)
+    z = features(nn.Sequential(short.backbone, short.projector), held_out)
     with evaluating(short):
         device = next(short.parameters()).device
-        pair = [short.embed(view.to(device)).float().cpu() for view in test_views]
+        pair = [short.embed(view.to(device)).float().cpu() for view in held_out_views]
     ablation[name] = {
         "knn": knn_of(short.backbone),
         "spread": float(directional_spread(z)),
@@ -1066,7 +1163,7 @@ for name, row in ablation.items():
     print(f"{name:18s} {row['knn']:6.3f} {row['spread']:7.3f} {row['alignment']:10.3f} {row['uniformity']:11.3f}")
 
 # %% [markdown]
-# *Spread* is the directional spread, $1 - |\text{mean of the unit vectors}|^2$: 0 when all embeddings point one way.
+# *Spread* is the directional spread again: 0 when all embeddings point one way.
 
 # %%
 intact, no_negatives, hot_run, *_ = ablation.values()
@@ -1193,14 +1290,15 @@ verify("it is the decoupled form, summed, at tau = 1", notes_form, 2 * decoupled
 # takes a root. Where two points coincide the root has no slope, and torch returns 0 by convention. The first derivative
 # of the *squared* distance is 0 there as well, so training is fine. The second derivative is not 0, but torch says so.
 # Whoever asks whether collapse is a ridge or a valley gets *flat* for an answer. Squared distances from inner products
-# do not have the problem.
+# do not have the problem. The cell uses jemlib's uniformity, which is written that way; yours may be right by `pdist`.
 
 # %% tags=["nbval-check-output"]
+from jemlib import diagnose
 from jemlib.theory import curvature
 
 together = torch.ones(4, 3, dtype=torch.float64) / math.sqrt(3)
 with_pdist = curvature(lambda z: torch.pdist(F.normalize(z, dim=1)).square().mul(-2).exp().mean().log(), together)
-with_products = curvature(lambda z: uniformity(z), together)
+with_products = curvature(diagnose.uniformity, together)
 verify("pdist: no curvature at collapse", with_pdist, 0)
 verify("the true curvature is -4t / (N - 1)", with_products.min(), -4 * 2 / 3)
 
@@ -1244,9 +1342,10 @@ objectives_so_far("simclr")
 #
 # <details><summary>Answer</summary>
 #
-# $\log(2 \cdot 256 - 1) = \log 511 \approx 6.24$: all candidates look alike. The embeddings are collapsed, or they
-# never left the nearly collapsed state in which a network starts. Look at the directional spread, and at the learning
-# rate.
+# $\log(2 \cdot 256 - 1) = \log 511 \approx 6.24$: all candidates look alike, so the embeddings are collapsed. Look at
+# the directional spread and at the learning rate: the first steps may have been too large. With batch norm in training
+# mode a network does not start there. If only the *evaluated* loss has this value at the start, it is the running
+# statistics of batch norm, which still are 0 and 1.
 #
 # </details>
 #
@@ -1301,12 +1400,16 @@ objectives_so_far("simclr")
 # ## References
 #
 # - A. van den Oord, Y. Li, O. Vinyals: *Representation Learning with Contrastive Predictive Coding*, arXiv:1807.03748.
-#   InfoNCE: eq. 4. The bound on mutual information is commonly cited from here; not verified by us.
+#   InfoNCE: eq. 4. The bound on mutual information is commonly cited from here.
+# - B. Poole, S. Ozair, A. van den Oord, A. Alemi, G. Tucker: *On Variational Bounds of Mutual Information*, ICML 2019,
+#   arXiv:1905.06922. The proof of that bound for any scores, with the positive among the candidates.
 # - T. Chen, S. Kornblith, M. Norouzi, G. Hinton: *A Simple Framework for Contrastive Learning of Visual Representations*
 #   (SimCLR), arXiv:2002.05709. NT-Xent: eq. 1. Official code: google-research/simclr (there the sum of both directions,
 #   twice the value here).
 # - K. He, H. Fan, Y. Wu, S. Xie, R. Girshick: *Momentum Contrast for Unsupervised Visual Representation Learning* (MoCo),
-#   arXiv:1911.05722. The loss with a queue: eq. 1. In-batch form, times $2\tau$: MoCo v3, arXiv:2104.02057, eq. 1.
+#   arXiv:1911.05722. The loss with a queue: eq. 1. In-batch form: MoCo v3, arXiv:2104.02057, eq. 1. The factor $2\tau$
+#   is not in that equation. It is in the official code, facebookresearch/moco-v3, `ctr_loss`, which sums both
+#   directions; in the paper it stands, as far as we remember, in Algorithm 1.
 # - T. Wang, P. Isola: *Understanding Contrastive Representation Learning through Alignment and Uniformity on the
 #   Hypersphere*, arXiv:2005.10242. The limit of InfoNCE: theorem 1. Official code: SsnL/align_uniform.
 # - J. Zbontar, L. Jing, I. Misra, Y. LeCun, S. Deny: *Barlow Twins*, arXiv:2103.03230. Comparison with InfoNCE, and the

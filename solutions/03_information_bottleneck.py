@@ -57,9 +57,11 @@ print(f"Scale {scale.name}. Set the environment variable JEMLIB_SCALE to smoke, 
 # | $I(Z;X)$ | `mutual_information`, `i_zx` | number | what $Z$ tells about $X$ |
 # | $\beta$ | `beta` | number, > 0 | how much knowing the image counts |
 # | $N$, $D$, $V$ | `n`, `d`, `views` | numbers | samples, dimensions, views of each image |
-# | $C_Z$ | `gaussian_entropy` | $(D, D)$ | covariance of the embeddings, inside that function |
-# | $C_{Z \mid X}$ | `conditional_covariance` | $(D, D)$ | covariance of the embeddings of one image, mean over images |
-# | $\lvert C \rvert$ | `log_determinant_term` | number | determinant; the code returns its logarithm |
+# | $\Sigma_Z$ | `gaussian_entropy` | $(D, D)$ | covariance of the embeddings, inside that function |
+# | $\Sigma_{Z \mid X}$ | `conditional_covariance` | $(D, D)$ | covariance of the embeddings of one image, mean over images |
+# | $\det \Sigma$ | `log_determinant_term` | number | determinant; the code returns its logarithm |
+# | $S$ | `conditional_covariance` | $(D, D)$ | $\Sigma_{Z \mid X}$ of standardised views |
+# | $R$ | `auto_correlation` | $(D, D)$ | $\Sigma_Z$ of standardised views: dimension $i$ with dimension $j$ of the same view |
 # | $C$ | `cross_correlation` | $(D, D)$ | correlation of dimension $i$ of view A with dimension $j$ of view B |
 # | $\lambda$ | `lambd` | number | weight of the second term |
 #
@@ -119,7 +121,11 @@ verify("independent events add up", entropy(torch.outer(biased, dice), 2), entro
 #
 # $$I(U;V) = \sum_{u,v} p(u,v) \log \frac{p(u,v)}{p(u)\, p(v)} .$$
 #
-# It is zero for independent variables, and never negative.
+# It is zero for independent variables, and never negative. The logarithm is concave, so by Jensen
+#
+# $$-I(U;V) = \sum_{u,v} p(u,v) \log \frac{p(u)\,p(v)}{p(u,v)} \ \le\ \log \sum_{u,v} p(u)\,p(v)\ \le\ 0 ,$$
+#
+# where $u, v$ run over the pairs with $p(u,v) > 0$.
 #
 # {{exercise:mutual_information_loop}}
 #
@@ -177,7 +183,12 @@ conditional_entropy = check(conditional_entropy)
 
 # %% [markdown]
 # Verify against the sum over rows, and verify the identity that the whole lesson rests on:
-# information is entropy minus what remains, $I(U;V) = H(V) - H(V \mid U)$.
+# information is entropy minus what remains, $I(U;V) = H(V) - H(V \mid U)$. One line proves it. Since
+# $p(u,v) = p(u)\,p(v \mid u)$,
+#
+# $$\log \frac{p(u,v)}{p(u)\,p(v)} = \log p(v \mid u) - \log p(v) ,$$
+#
+# and the mean of the right side is $-H(V \mid U) + H(V)$.
 
 # %% tags=["nbval-check-output"]
 by_rows = sum(row.sum() * entropy(row / row.sum(), 2) for row in table)
@@ -186,6 +197,9 @@ verify("the view leaves nothing of the image", conditional_entropy(world.T, 2), 
 verify("the image leaves 1 bit of the view", conditional_entropy(world, 2), 1)
 remaining = entropy(table.sum(dim=0)) - conditional_entropy(table)
 verify("I(U;V) = H(V) - H(V|U)", mutual_information_loop(table), remaining)
+drawn = torch.rand(100, 3, 4, generator=generator, dtype=torch.float64) ** 3
+drawn = drawn / drawn.sum(dim=(1, 2), keepdim=True)
+verify("100 random tables: I is never negative", all(mutual_information_loop(joint) >= -1e-12 for joint in drawn))
 
 # %% [markdown]
 # ## Derivation: what an embedding should know
@@ -273,8 +287,17 @@ verify("a constant scores 0", totals["constant"], [0, 0, 0, 0])
 #
 # A constant $Z$ reaches 0, so it is optimal, and the trade-off is none.
 #
-# The proof of data processing takes one line: two ways to take $I(X,Y;Z)$ apart. $I(Z;Y) + I(Z;X \mid Y)$ equals
-# $I(Z;X) + I(Z;Y \mid X)$. The encoder does not see $X$, so $I(Z;X \mid Y) = 0$; the last term is never negative.
+# The proof of data processing needs three more words. $I(X,Y;Z)$ is the information between the *pair* $(X,Y)$, taken as
+# one variable, and $Z$. $I(Z;X \mid Y) = \sum_y p(y)\, I(Z;X \mid Y = y)$ is what $X$ still tells about $Z$ once $Y$ is
+# known, on average; as a mean of informations it is never negative. And the *chain rule* takes a pair apart: what the
+# pair tells is what one of them tells, plus what the other adds,
+#
+# $$I(X,Y;Z) = I(Y;Z) + I(X;Z \mid Y) .$$
+#
+# It is $I = H - H$ three times: $H(Z) - H(Z \mid X,Y)$ equals $[H(Z) - H(Z \mid Y)] + [H(Z \mid Y) - H(Z \mid X,Y)]$.
+#
+# Now the proof, in one line. Take the pair apart both ways: $I(Z;Y) + I(Z;X \mid Y) = I(Z;X) + I(Z;Y \mid X)$.
+# The encoder does not see $X$, so $I(Z;X \mid Y) = 0$; the last term is never negative.
 #
 # The cell tries 300 random worlds with random encoders, deterministic ones among them.
 
@@ -289,7 +312,7 @@ def random_chain(generator):
     return joint / joint.sum(), hard if torch.rand((), generator=generator) < 0.5 else soft
 
 
-never_gained, never_negative, chain_rule = [], [], []
+never_gained, never_negative, chain_rule, pair_rule = [], [], [], []
 for _ in range(300):
     joint_xy, encoder = random_chain(generator)
     total, i_zy, i_zx, *_ = information_bottleneck(joint_xy, encoder, 0.8)
@@ -298,6 +321,10 @@ for _ in range(300):
     # I(Z;Y) - I(Z;X) = I(Z;Y|X): the information within each image, weighted by the image's probability
     within = sum(row.sum() * losses.mutual_information((row / row.sum())[:, None] * encoder) for row in joint_xy)
     chain_rule.append(i_zy - i_zx - within)
+    # the pair as one variable of 15 values: Z depends on its view alone
+    of_pair = losses.mutual_information((joint_xy[:, :, None] * encoder).flatten(0, 1))
+    pair_rule.append(torch.stack([of_pair - i_zy, of_pair - (i_zx + within)]))
+verify("the pair tells what the view tells, and I(Z;X) + I(Z;Y|X)", torch.stack(pair_rule), 0)
 verify("I(Z;Y) - I(Z;X) = I(Z;Y|X), in 300 random chains", torch.stack(chain_rule), 0)
 verify("so I(Z;X) <= I(Z;Y) in all of them", all(never_gained))
 verify("the bottleneck at beta = 0.8 is never negative", all(never_negative))
@@ -397,9 +424,13 @@ for beta in (0.5, 1.0, 2.0):
 #
 # Real embeddings are vectors of real numbers, and the entropy of their unknown distribution cannot be computed. The
 # paper assumes a Gaussian ("gaussian constraints" in the notes). Its *differential* entropy, with the density in place
-# of the probability, needs the covariance $C$ only:
+# of the probability, needs the covariance $\Sigma$ only:
 #
-# $$h(Z) = \tfrac12 \log |C| + \tfrac{D}{2} \log (2 \pi e) \quad\text{nats}.$$
+# $$h(Z) = \tfrac12 \log \det \Sigma + \tfrac{D}{2} \log (2 \pi e) \quad\text{nats}.$$
+#
+# To see it, take the mean of the surprise $-\log p(z) = \frac12 \log \det (2 \pi \Sigma) +
+# \frac12 (z - \mu)^\top \Sigma^{-1} (z - \mu)$. The mean of the last product is
+# $\operatorname{tr}(\Sigma^{-1} \Sigma) = D$, and $\frac{D}{2} = \frac{D}{2} \log e$.
 #
 # First the determinant. It is the product of the eigenvalues, so its logarithm is a sum of logarithms.
 #
@@ -411,7 +442,7 @@ for beta in (0.5, 1.0, 2.0):
 
 # %% exercise="log_determinant_term"
 def log_determinant_term(c):
-    """log|C| of a symmetric positive definite (D, D)."""
+    """log det of a symmetric positive definite (D, D)."""
     ### BEGIN SOLUTION
     return torch.linalg.slogdet(c).logabsdet
     ### END SOLUTION
@@ -477,9 +508,9 @@ verify("rounded to cells of 0.01: h - log 0.01", rounded, gaussian_entropy(one) 
 # $H(Z \mid X)$ needs the covariance of the embeddings of *one* image: how much its views differ. There are $V$ views of
 # each of $N$ images. Around the mean $\bar z_n$ of the views of image $n$,
 #
-# $$C_{Z \mid x_n} = \frac{1}{V-1} \sum_v (z_{vn} - \bar z_n)(z_{vn} - \bar z_n)^\top ,$$
+# $$\Sigma_{Z \mid x_n} = \frac{1}{V-1} \sum_v (z_{vn} - \bar z_n)(z_{vn} - \bar z_n)^\top ,$$
 #
-# and the *pooled* matrix $C_{Z \mid X}$ is its mean over images. With two views it is half of $(a - b)(a - b)^\top$.
+# and the *pooled* matrix $\Sigma_{Z \mid X}$ is its mean over images. With two views it is half of $(a - b)(a - b)^\top$.
 #
 # {{exercise:conditional_covariance}}
 #
@@ -501,7 +532,7 @@ conditional_covariance = check(conditional_covariance)
 
 # %% [markdown]
 # One identity carries us to Barlow Twins. Standardise both views over the batch, so that every dimension has mean 0 and
-# variance 1. Then the diagonal of $C_{Z \mid X}$ is $1 - C_{ii}$, where $C$ is the cross-correlation of lesson 02,
+# variance 1. Then the diagonal of $\Sigma_{Z \mid X}$ is $1 - C_{ii}$, where $C$ is the cross-correlation of lesson 02,
 # $C_{ij} = \frac1N \sum_b \hat z^A_{bi} \hat z^B_{bj}$. Multiply out $\frac12 (\hat a - \hat b)^2$ to see it.
 
 # %% tags=["nbval-check-output"]
@@ -517,7 +548,8 @@ verify("standardised, its diagonal is 1 - C_ii", conditional_covariance(hat).dia
 # %% [markdown]
 # Put both Gaussian entropies into eq. 7. The paper's eq. 8 is the bracket:
 #
-# $$\frac{\mathrm{IB}}{\beta} \to \frac12 \Big[ E_x \log |C_{Z \mid x}| + \frac{1-\beta}{\beta} \log |C_Z| \Big]
+# $$\frac{\mathrm{IB}}{\beta} \to \frac12 \Big[ E_x \log \det \Sigma_{Z \mid x}
+# + \frac{1-\beta}{\beta} \log \det \Sigma_Z \Big]
 # + \frac{D}{2\beta} \log(2 \pi e) .$$
 #
 # Here $E_x$ is the mean over images. The code pools the matrices instead, because two views of an image are too few for
@@ -560,7 +592,7 @@ for beta in (0.5, 1.0, 2.0, 10.0):
 # </details>
 
 # %% [markdown]
-# ## Derivation: the scale that was thrown away
+# ## Derivation: the entropy that was thrown away
 #
 # Measure the slope over $\log w$. Here $D = 3$, so theory says $3/\beta$: 1.5 at $\beta = 2$, and 6 at
 # $\beta = \frac12$.
@@ -572,13 +604,23 @@ for beta in (2.0, 0.5):
     verify(f"beta = {beta}: the slope over log w is {3 / beta}", slope * w.detach(), 3 / beta)
 
 # %% [markdown]
-# The true bottleneck has no such slope: it is made of informations, and information does not change when $Z$ is scaled.
-# What went wrong is the step $H(Z \mid Y) = 0$. It is right for discrete $Z$. For real numbers without noise the
-# differential entropy $h(Z \mid Y)$ is $-\infty$, not 0. The paper ignores it as a constant that belongs to an assumed
-# resolution. But the resolution is fixed and $Z$ is not: relative to $Z$ it moves with $w$.
+# The true bottleneck has no such slope: it is made of informations, and information does not change when $Z$ is scaled,
+# nor when its dimensions are mixed by any invertible matrix. What went wrong is the step $H(Z \mid Y) = 0$. It is right
+# for discrete $Z$. For real numbers without noise the differential entropy $h(Z \mid Y)$ is $-\infty$, not 0.
 #
-# The cell keeps the term. Image, distortion and a fine noise are Gaussian and add up: $Z = x + a + n$ with covariances
-# $S_x$, $S_a$ and $S_n$. Now $h(Z \mid Y)$ is the entropy of $n$, and everything is scaled together.
+# One model from here on: a fine noise $n$ is part of $Z$. Image, distortion and noise are independent Gaussians that add
+# up, $Z = x + a + n$, with covariances $\Sigma_x$, $\Sigma_a$ and $\Sigma_n$. So
+#
+# | entropy | covariance | coefficient in the bottleneck |
+# | --- | --- | --- |
+# | $h(Z)$ | $\Sigma_x + \Sigma_a + \Sigma_n$ | $1 - \beta$ |
+# | $h(Z \mid X)$ | $\Sigma_a + \Sigma_n$ | $\beta$ |
+# | $h(Z \mid Y)$ | $\Sigma_n$ | $-1$ |
+#
+# Replace $Z$ by $Z M$ with an invertible matrix $M$; scaling is $M = w I$. Each covariance becomes
+# $M^\top \Sigma M$, and each entropy moves by $\log|\det M|$. The three coefficients sum to 0, so nothing happens. The
+# paper drops the third as a constant that belongs to an assumed resolution. For one $Z$ it is a constant. But between $Z$
+# and $Z M$ it is not. Without it the coefficients sum to 1, and $\log|\det M|$ is left over.
 
 
 # %% tags=["nbval-check-output"]
@@ -586,55 +628,132 @@ def spread(rows):
     return rows.T @ rows / len(rows)
 
 
-s_x, s_a = (spread(torch.randn(20, 3, generator=generator, dtype=torch.float64)) for _ in range(2))
-s_n = 0.01 * torch.eye(3, dtype=torch.float64)
+sigma_x, sigma_a = (spread(torch.randn(20, 3, generator=generator, dtype=torch.float64)) for _ in range(2))
+sigma_n = 0.01 * torch.eye(3, dtype=torch.float64)
+unchanged = torch.eye(3, dtype=torch.float64)
+matrices = {"a thousandth": unchanged / 1000, "a mix": torch.randn(3, 3, generator=generator, dtype=torch.float64)}
 
 
-def true_bottleneck(w, beta, keep_h_z_given_y=True):
-    """[h(Z) - h(Z|Y)] - beta [h(Z) - h(Z|X)] of w Z; the constants of the four entropies cancel."""
-    h_z, h_z_given_x, h_z_given_y = (0.5 * log_determinant_term(w**2 * s) for s in (s_x + s_a + s_n, s_a + s_n, s_n))
+def true_bottleneck(m, beta, keep_h_z_given_y=True):
+    """[h(Z) - h(Z|Y)] - beta [h(Z) - h(Z|X)] of Z M; the constants of the four entropies cancel."""
+    sums = sigma_x + sigma_a + sigma_n, sigma_a + sigma_n, sigma_n
+    h_z, h_z_given_x, h_z_given_y = (0.5 * log_determinant_term(m.T @ sigma @ m) for sigma in sums)
     return (h_z - h_z_given_y * keep_h_z_given_y) - beta * (h_z - h_z_given_x)
 
 
-for beta in (0.5, 2.0):
-    kept = [true_bottleneck(w, beta) for w in (1.0, 1e-3)]
-    dropped = [true_bottleneck(w, beta, keep_h_z_given_y=False) for w in (1.0, 1e-3)]
-    verify(f"beta = {beta}: with h(Z|Y) the scale does not matter", kept[0], kept[1])
-    verify(f"beta = {beta}: without it, D log 1000 is gained", dropped[0] - dropped[1], 3 * math.log(1000))
+for beta, (name, m) in product((0.5, 2.0), matrices.items()):
+    kept = true_bottleneck(m, beta) - true_bottleneck(unchanged, beta)
+    dropped = true_bottleneck(m, beta, False) - true_bottleneck(unchanged, beta, False)
+    verify(f"beta = {beta}, {name}: with h(Z|Y) nothing changes", kept, 0)
+    verify(f"beta = {beta}, {name}: without it, log|det M| is left", dropped, torch.linalg.slogdet(m).logabsdet)
 
 # %% [markdown]
-# The cure is to take the scale out of $Z$ before anything is measured: *standardise every dimension over the batch*.
-# After that $w$ has no effect, and $\log |C_Z|$ is that of a correlation matrix. So the normalisation in Barlow Twins is
-# no convenience. It puts back what the derivation dropped.
+# ## Predict, then run: standardise, then copy
+#
+# Barlow Twins standardises every dimension over the batch. After that the scale $w$ has no effect on eq. 8:
 
 # %% tags=["nbval-check-output"]
 
 
-def standardised_bottleneck(w, beta):
-    both = torch.stack([losses.standardize(w * view, 0.0) for view in views])
+def standardised_bottleneck(views, beta):
+    both = torch.stack([losses.standardize(view, 0.0) for view in views])
     return losses.gaussian_bottleneck(both, beta).total
 
 
 for beta in (0.5, 2.0):
     verify(
         f"beta = {beta}: standardised, the scale has no effect",
-        standardised_bottleneck(1e-3, beta),
-        standardised_bottleneck(1, beta),
+        standardised_bottleneck(views / 1000, beta),
+        standardised_bottleneck(views, beta),
     )
+
+# %% [markdown]
+# Is eq. 8 put right by that? Take the standardised views, and replace dimension 2 by *dimension 1 plus $\epsilon$ times
+# dimension 2*, in both views. Standardise again. For every $\epsilon > 0$ you can undo it, so nothing is learned and
+# nothing forgotten.
+#
+# **Question.** As $\epsilon$ goes to 0, dimension 2 becomes a copy of dimension 1. Entropy is rewarded, and copies have
+# little of it. What does the standardised eq. 8 say at $\beta = 2$: better, worse, or the same?
+
+# %% tags=["nbval-check-output"]
+
+
+def with_copy(views, epsilon):
+    """Dimension 2 becomes dimension 1 plus epsilon times itself; both views are standardised before."""
+    m = torch.eye(views.shape[-1], dtype=views.dtype)
+    m[0, 1], m[1, 1] = 1.0, epsilon
+    return torch.stack([losses.standardize(view, 0.0) @ m for view in views])
+
+
+for beta in (0.5, 2.0, 10.0):
+    values = torch.stack([standardised_bottleneck(with_copy(views, 10.0**-k), beta) for k in range(6)])
+    print(f"beta = {beta:4.1f}:", "".join(f"{float(value):8.2f}" for value in values))
+    slope = (values[5] - values[4]) / math.log(0.1)
+    verify(f"beta = {beta}: the slope over log epsilon is 1 / beta", slope, 1 / beta, tolerance=1e-3)
+
+# %% [markdown]
+# <details><summary>Why</summary>
+#
+# Better, without end, at every $\beta$. Making a copy is an $M$ with $\det M = \epsilon$. It moves $\log\det \Sigma_Z$
+# *and* $\log\det \Sigma_{Z \mid X}$ by $2 \log \epsilon$. The second falls because copies also agree where the views
+# differ. In the bracket of eq. 8 the coefficients are $1$ and $\frac{1-\beta}{\beta}$. They sum to $\frac1\beta > 0$,
+# so the bracket falls by $\frac2\beta$ for each unit of $\log \epsilon$, and half the bracket by $\frac1\beta$.
+# Standardising again multiplies columns by numbers near a fixed one; it cannot stop this.
+#
+# </details>
+
+# %% [markdown]
+# ## Derivation: what standardising restores, and what it does not
+#
+# Standardising undoes every *diagonal* $M$, that is, the unit of each dimension. The true bottleneck ignores *every*
+# invertible $M$. The rest is still missing: shears and mixes, and with them the road to copies. Two things restore it.
+#
+# - *Keep $h(Z \mid Y)$*, as the cell with $Z M$ did.
+# - *Whiten* in place of standardising: multiply by $\Sigma_Z^{-1/2}$, so that the covariance becomes $I$. That undoes
+#   $M$ up to a rotation, and a rotation has determinant $\pm 1$. Then $\log \det \Sigma_Z = 0$, and the other term
+#   becomes $\log \det \Sigma_{Z \mid X} - \log \det \Sigma_Z$: twice $h(Z \mid X) - h(Z)$, minus the information
+#   about the image. The coefficients are $1$ and $-1$, and their sum is 0.
+
+# %% tags=["nbval-check-output"]
+
+
+def whiten(views):
+    """Both views times one matrix, after which their common covariance is the identity."""
+    rows = views.flatten(0, 1)
+    factor = torch.linalg.cholesky(torch.cov(rows.T, correction=0))
+    return (views - rows.mean(dim=0)) @ torch.linalg.inv(factor).T
+
+
+changed = {"a mix": views @ matrices["a mix"], "almost a copy": with_copy(views, 1e-3)}
+before = {"a mix": views, "almost a copy": with_copy(views, 1.0)}
+for name, other in changed.items():
+    white = [log_determinant_term(conditional_covariance(whiten(some))) for some in (before[name], other)]
+    verify(f"{name}: whitened, nothing changes", white[1], white[0], tolerance=1e-6)
+pooled = torch.cov(views.flatten(0, 1).T, correction=0)
+information = log_determinant_term(conditional_covariance(views)) - log_determinant_term(pooled)
+white = log_determinant_term(conditional_covariance(whiten(views)))
+verify("whitened, it is log det of the first minus log det of the second", white, information)
+gained = standardised_bottleneck(before["almost a copy"], 2.0) - standardised_bottleneck(changed["almost a copy"], 2.0)
+verify("standardised only, almost a copy gains more than a nat", gained > 1)
+
+# %% [markdown]
+# Barlow Twins does neither. It standardises and stops there. Copies must be forbidden in another way, and the next
+# section looks for the step that does it. (Whitening as a loss exists, too: W-MSE.)
 
 # %% [markdown]
 # ## Derivation: four steps to Barlow Twins
 #
 # The notes end with "connected to IB with some modification". These are the modifications. From here on all embeddings
-# are standardised. $S$ is short for $C_{Z \mid X}$. $R$ is the auto-correlation, each dimension of a view against each
-# other of the same view, averaged over both views: it is $C_Z$ now. $C$ is the cross-correlation of the two views.
+# are standardised. $S$ is $\Sigma_{Z \mid X}$. $R$ is $\Sigma_Z$, now the auto-correlation: each dimension of a view
+# against each other of the same view, averaged over both views. $C$ is the cross-correlation of the two views.
 #
-# | step | before | after | what it loses |
-# | --- | --- | --- | --- |
-# | 1 | $\frac{1-\beta}{\beta} \log\lvert R\rvert$ | $-\lambda \log\lvert R\rvert$ | nothing, for $\beta > 1$ |
-# | 2 | $-\log\lvert R\rvert$ | $\sum_{i \ne j} R_{ij}^2$ | the barrier before a copy |
-# | 3 | $\sum_{i \ne j} R_{ij}^2$ | $\sum_{i \ne j} C_{ij}^2$ | copies that the views do not share |
-# | 4 | $\log\lvert S\rvert$ | $\sum_i (1 - C_{ii})^2$ | optima: one invariant direction was enough |
+# | step | before | after | what changes | reward for copies |
+# | --- | --- | --- | --- | --- |
+# | 1 | $\frac{1-\beta}{\beta} \log\det R$ | $-\lambda \log\det R$ | nothing, for $\beta > 1$ | yes |
+# | 2 | $-\lambda \log\det R$ | $\lambda \sum_{i \ne j} R_{ij}^2$ | a factor 2 in $\lambda$; the cost of a copy is finite | yes |
+# | 3 | $\sum_{i \ne j} R_{ij}^2$ | $\sum_{i \ne j} C_{ij}^2$ | copies that the views do not share are free | yes |
+# | 4a | $\log\det S$ | $\sum_i \log (1 - C_{ii})$ | $S$ counts by its diagonal only | no |
+# | 4b | $\log (1 - C_{ii})$ | $(1 - C_{ii})^2$ | one invariant dimension was enough; now all must agree | no |
 #
 # ### Step 1: the sign goes into lambda
 #
@@ -649,17 +768,23 @@ verify("the way back", [losses.beta_of_weight(weight) for weight in weights], be
 verify("for beta > 1 lambda lies between 0 and 1", all(0 < weight < 1 for weight in weights))
 logs = [log_determinant_term(c) for c in (half, two)]
 verify("same objective", logs[0] - weights[1] * logs[1], bottleneck_over_beta(logs[0], logs[1], 1.5))
+verify(
+    "the two coefficients of the bracket sum to 1 - lambda = 1 / beta", [1 - x for x in weights], [1 / x for x in betas]
+)
 
 # %% [markdown]
 # ### Step 2: squares for the determinant
 #
 # This is the term that the notes mark "[proxy entropy]" on their second page. Write $R = I + E$; the diagonal of $E$ is
-# zero, because $R$ is a correlation matrix. With $\log|R| = \operatorname{tr} \log (I + E)$ and the series of the
+# zero, because $R$ is a correlation matrix. With $\log\det R = \operatorname{tr} \log (I + E)$ and the series of the
 # logarithm,
 #
-# $$-\log |R| = \tfrac12 \sum_{i \ne j} E_{ij}^2 - \tfrac13 \operatorname{tr} E^3 + \dots$$
+# $$-\log \det R = \tfrac12 \sum_{i \ne j} E_{ij}^2 - \tfrac13 \operatorname{tr} E^3 + \dots$$
 #
-# *Hadamard*: $|R| \le \prod_i R_{ii} = 1$, with equality for $R = I$ only. So both sides are least at the same place.
+# *Hadamard*: $\det R \le \prod_i R_{ii} = 1$, with equality for $R = I$ only. So both sides are least at the same place.
+#
+# Mind the $\frac12$. What stands for $-\lambda \log\det R$ is $\frac{\lambda}{2} \sum R_{ij}^2$. Notes and paper write
+# $\lambda \sum R_{ij}^2$, so from here on the letter $\lambda$ has doubled without a word.
 
 # %% tags=["nbval-check-output"]
 e = torch.randn(5, 5, generator=generator, dtype=torch.float64)
@@ -676,6 +801,9 @@ def after_two_terms(t):
 
 ratio = after_two_terms(2e-2) / after_two_terms(1e-2)
 verify("what is missed is of fourth order: twice E, 16 times as much", round(float(ratio)), 16)
+near = identity + 1e-4 * e
+doubled = losses.frobenius_term(near) / -log_determinant_term(near)
+verify("near the identity the squares are twice minus the logarithm", doubled, 2, tolerance=1e-3)
 correlations = [
     losses.auto_correlation(torch.randn(12, 5, generator=generator, dtype=torch.float64), 0.0) for _ in range(200)
 ]
@@ -683,17 +811,17 @@ verify("Hadamard: 200 random correlation matrices", all(log_determinant_term(c) 
 verify("the identity has log-determinant 0", log_determinant_term(identity), 0)
 
 # %% [markdown]
-# Why does $-\log|R|$ measure anything one would want? For Gaussians it is twice the difference between the sum of the
+# Why does $-\log\det R$ measure anything one would want? For Gaussians it is twice the difference between the sum of the
 # entropies of the dimensions and their joint entropy. That difference is what the dimensions say in common. The lecture
 # notes put it so: variables that covary carry redundant information, and the extreme of it is *information collapse*.
 
 # %% tags=["nbval-check-output"]
 separate = sum(gaussian_entropy(z[:, i : i + 1]) for i in range(3))
 common = -0.5 * log_determinant_term(losses.auto_correlation(z, 0.0))
-verify("sum of entropies - joint entropy = -(1/2) log|R|", separate - gaussian_entropy(z), common)
+verify("sum of entropies - joint entropy = -(1/2) log det R", separate - gaussian_entropy(z), common)
 
 # %% [markdown]
-# What is lost: the barrier. As two dimensions become copies, $-\log|R|$ grows without bound, and so does its slope. The
+# What is lost: as two dimensions become copies, $-\log\det R$ grows without bound, and so does its slope. The
 # squares stop at 1 for each entry, and their slope stays finite.
 
 # %%
@@ -706,6 +834,11 @@ for d in (2, 6):
     copies = torch.ones(d, d, dtype=torch.float64)
     verify(f"{d} copies of one dimension cost D(D-1) in squares", losses.frobenius_term(copies), d * (d - 1))
     verify("and without end in the log-determinant", losses.log_determinant_term(copies), -math.inf)
+
+# %% [markdown]
+# That looks like a barrier given away. But it never held: the objective has $\log\det S$ beside it. On the way to a copy
+# $-\lambda \log\det R$ rises by $2 \lambda$ for each unit of $-\log \epsilon$, and $\log\det S$ falls by $2$. Before step
+# 2 the sum falls with slope $2 (1 - \lambda)$, after it with slope $2$. Step 4 settles the matter.
 
 # %% [markdown]
 # ### Step 3: the other view in place of one's own
@@ -730,9 +863,46 @@ verify("for equal views both are the same", same, auto)
 #
 # ### Step 4: each dimension in place of the determinant
 #
-# $|S|$ is the product of the eigenvalues of $S$. One zero is enough: *one* direction in which the views agree perfectly
-# gives $\log|S| = -\infty$, whatever the other directions do. The sum $\sum_i (1 - C_{ii})^2$ is zero only when *all*
-# dimensions agree. Below, the first dimension agrees, and the second is pure noise.
+# First move, *4a*. Hadamard again, for $S$: its determinant is at most the product of its diagonal $S_{ii} = 1 - C_{ii}$,
+#
+# $$\log\det S \ \le\ \sum_i \log S_{ii} = \sum_i \log (1 - C_{ii}) ,$$
+#
+# with equality where $S$ is diagonal. The right side knows each dimension by itself. It cannot see that two dimensions
+# are copies, so it cannot reward it. *This* is the move that ends the road to copies: what remains of them is the cost
+# $\sum_{i \ne j} C_{ij}^2$.
+#
+# Second move, *4b*: from $\log (1 - C_{ii})$ to $(1 - C_{ii})^2$. Both grow with $1 - C_{ii}$, so both ask for
+# $C_{ii} = 1$. The reason is where they pull. The slope of the logarithm is $1 / (1 - C_{ii})$: it pulls hardest at the
+# dimension that agrees already, and the value is $-\infty$ as soon as one of them agrees perfectly, whatever the others
+# do. The slope of the square is $2 (1 - C_{ii})$: it pulls hardest at the dimension that agrees least, and the sum is
+# 0 only when *all* agree. It also makes the loss one object: the squares of $C - I$, with two weights.
+#
+# The cell sends dimension 2 to a copy of dimension 1 again, and prints the objective after each step.
+
+# %% tags=["nbval-check-output"]
+lambd = 0.3
+print("epsilon:        ", "".join(f"{10.0**-k:10.0e}" for k in range(5)))
+ladder = [losses.bottleneck_surrogates(*with_copy(views, 10.0**-k), lambd, eps=0.0) for k in range(5)]
+for i, name in enumerate(ladder[0]._fields):
+    print(f"{name:16s}", "".join(f"{float(values[i]):10.2f}" for values in ladder))
+fall = torch.stack([(before - after) / math.log(10) for before, after in zip(ladder[3], ladder[4])])
+expected = [2 * (1 - lambd), 2, 2, 0]
+verify("slopes over log epsilon: 2 (1 - lambda), then 2, 2, and 0 after step 4", fall, expected, tolerance=1e-3)
+verify("after step 4 copies cost more than what they replaced", ladder[4][3] > losses.barlow_twins(*views, lambd).total)
+
+noisy_pairs = torch.randn(200, 2, 12, 4, generator=generator, dtype=torch.float64)
+bounded = []
+for pair in noisy_pairs:
+    s = conditional_covariance(torch.stack([losses.standardize(view, 0.0) for view in pair]))
+    bounded.append(log_determinant_term(s) <= s.diagonal().log().sum())
+verify("4a: 200 random pairs are below the sum over the diagonal", all(bounded))
+agreement = torch.tensor([0.99, 0.2], dtype=torch.float64, requires_grad=True)
+pulls = [torch.autograd.grad(f(1 - agreement).sum(), agreement)[0].abs() for f in (torch.log, torch.square)]
+verify("4b: the logarithm pulls hardest at the dimension that agrees already", pulls[0].argmax(), 0)
+verify("4b: the square pulls hardest at the one that agrees least", pulls[1].argmax(), 1)
+
+# %% [markdown]
+# What 4a and 4b change about the optima: below, the first dimension agrees, and the second is pure noise.
 
 # %% tags=["nbval-check-output"]
 view_a, view_b = torch.stack([h1, h2], dim=1), torch.stack([h1, h3], dim=1)
@@ -757,45 +927,39 @@ verify("step 4 is the loss of Barlow Twins", surrogates.barlow_twins, losses.bar
 #
 # If $\lambda$ rewards entropy, a larger $\lambda$ should make embeddings keep more and agree less. `motifs` are
 # generated images whose factors are known: pattern (the class), hues, brightness, position and more. So both sides of
-# the trade-off can be measured on test images.
+# the trade-off can be measured. Several variants are compared, so they are scored on *validation* images; the test images
+# are kept for reported figures.
 #
 # - *Agreement*: the mean $C_{ii}$ between two random views. 1 is perfect invariance.
+# - *Entropy*: what the first derivation asked for. The Gaussian entropy of the standardised embeddings, for each
+#   dimension, in nats, with a noise of a tenth of a deviation as resolution. 0 is that of uncorrelated dimensions; copies
+#   lie near $\log 0.1$.
 # - *Directions in use*: RankMe of the embeddings, the exponential of the entropy of their normalised singular values.
 # - *What remains*: a linear probe for each factor. 1 is perfect, 0 is knowing nothing.
 #
 # Four runs differ in $\lambda$ alone. Each has a third of the usual steps. The control is the same network untrained.
 
 # %%
+from jemlib.course.lessons.lesson03_information_bottleneck.claims import agreement_of_views, entropy_per_dimension
 from jemlib.data import load
 from jemlib.diagnose import rankme
 from jemlib.evaluate import embeddings, factor_probe
 from jemlib.methods import build
-from jemlib.nets import evaluating
 from jemlib.train import fit
-from jemlib.views import make_views
 
 images = load("motifs", "train", limit=scale.limit)
-test = load("motifs", "test", limit=None if scale.name != "smoke" else 200)
+held_out = load("motifs", "validation", limit=None if scale.name != "smoke" else 200)
 probed = images.subset(slice(0, 6000))
-pair = make_views(test.pixels, "vicreg", generator=torch.Generator().manual_seed(0))
-
-
-def agreement_of_views(method):
-    """The mean of C_ii over the dimensions, between two views of the test images."""
-    with evaluating(method):
-        device = next(method.parameters()).device
-        z_a, z_b = (method.embed(view.to(device)).double().cpu() for view in pair)
-    return float(losses.cross_correlation(z_a, z_b, 0.0).diagonal().nan_to_num(0.0).mean())
 
 
 def factors_in(method, noise=0.0):
     """Score of each factor, read off the embeddings by a linear map; `noise` blurs every standardised dimension."""
-    train_z, test_z = embeddings(method, probed), embeddings(method, test)
+    train_z, held_out_z = embeddings(method, probed), embeddings(method, held_out)
     mean, std = train_z.mean(dim=0), train_z.std(dim=0).clamp(min=1e-12)
     draw = torch.Generator().manual_seed(0)
-    train_z, test_z = ((z - mean) / std for z in (train_z, test_z))
-    train_z, test_z = (z + noise * torch.randn(z.shape, generator=draw) for z in (train_z, test_z))
-    return factor_probe(train_z, probed.factors, test_z, test.factors)
+    train_z, held_out_z = ((z - mean) / std for z in (train_z, held_out_z))
+    train_z, held_out_z = (z + noise * torch.randn(z.shape, generator=draw) for z in (train_z, held_out_z))
+    return factor_probe(train_z, probed.factors, held_out_z, held_out.factors)
 
 
 # %%
@@ -806,12 +970,13 @@ for lambd in (0.0, 0.001, 0.01, 0.1):
     fit(method, images, scale=scale, steps=max(1, total_steps // 3), log_every=max(1, total_steps // 30))
     methods[f"lambda {lambd:g}"] = method
 
-sweep = {
-    name: {"agreement": agreement_of_views(method), "rankme": float(rankme(embeddings(method, test)))}
-    for name, method in methods.items()
-}
+sweep = {}
+for name, method in methods.items():
+    z = embeddings(method, held_out)
+    agreement, entropy_of_z = agreement_of_views(method, held_out), entropy_per_dimension(z)
+    sweep[name] = {"agreement": agreement, "entropy": entropy_of_z, "rankme": float(rankme(z))}
 for name, row in sweep.items():
-    print(f"{name:13s} agreement {row['agreement']:.3f}   RankMe {row['rankme']:6.1f}")
+    print(f"{name:13s} agreement {row['agreement']:.3f}   entropy {row['entropy']:.2f}   RankMe {row['rankme']:6.1f}")
 
 # %%
 figures.trade_off(sweep)
@@ -846,7 +1011,7 @@ plots.factor_table(remaining_factors, title="factors in the embeddings")
 
 # %%
 zero, default, large = (sweep[f"lambda {lambd}"] for lambd in ("0", "0.01", "0.1"))
-claim("bottleneck.lambda-pays-for-entropy", zero=zero["rankme"], default=default["rankme"])
+claim("bottleneck.lambda-pays-for-entropy", zero=zero["entropy"], default=default["entropy"])
 claim("bottleneck.entropy-costs-invariance", default=default["agreement"], large=large["agreement"])
 in_zero, in_default, in_none = (remaining_factors[name] for name in ("lambda 0", "lambda 0.01", "untrained"))
 claim("bottleneck.lambda-keeps-the-pattern", zero=in_zero["pattern"], default=in_default["pattern"])
@@ -877,7 +1042,8 @@ plots.factor_table(blurred, title="with and without a resolution")
 # ### What the sweep does not show
 #
 # - It does not show $\beta$. Formally $\lambda = 0.01$ is $\beta = 1/0.99$. But step 1 is the only one of the four that
-#   keeps the units. Steps 2 to 4 replace logarithms by squares, so the number cannot be carried back.
+#   keeps the units. Step 2 alone doubles $\lambda$, and steps 2 to 4 replace logarithms by squares, so the number cannot
+#   be carried back.
 # - It does not show an optimum for each $\lambda$. The runs are short, and the points are where training got to. If
 #   $\lambda = 0$ does not reach the highest agreement although it asks for nothing else, that is the optimiser's doing.
 # - Linear probes and RankMe are not $I(Z;X)$. A factor that no linear map finds may still be there.
@@ -968,7 +1134,8 @@ verify("beta = 1, Gaussian: negative for small embeddings", losses.gaussian_bott
 # %% [markdown]
 # **E4: what the Gaussian line drops.** The notes' last formula (and the paper's eq. 8) leaves out a factor $\frac12$ and
 # the constant $\frac{D}{2\beta}\log(2\pi e)$. That is harmless: no minimiser moves. It also has lost the invariance to
-# scale, with $h(Z \mid Y)$, and that is not harmless: the formula as it stands is minimised by embeddings that shrink.
+# an invertible $M$, with $h(Z \mid Y)$, and that is not harmless: the formula as it stands is minimised by embeddings that
+# shrink, and once they are standardised by dimensions that copy each other.
 
 # %% tags=["nbval-check-output"]
 
@@ -987,8 +1154,8 @@ verify("not harmless: each tenth of the size gains (2 D / beta) log 10", shrunk.
 
 # %% [markdown]
 # "Connected to IB with some modification" is four steps, and three of them change the set of minimisers or the cost of a
-# copy: steps 2, 3 and 4 above, each with its cell. On the notes' second page the mark "[proxy entropy]" stands for
-# steps 2 and 3 together. (The square that is missing there is E1, lesson 02.)
+# copy: steps 2, 3 and 4 above, each with its cell. On the way the $\frac12$ of step 2 disappears. On the notes' second page
+# the mark "[proxy entropy]" stands for steps 2 and 3 together. (The square that is missing there is E1, lesson 02.)
 
 # %% [markdown]
 # ## Take-away
@@ -998,8 +1165,10 @@ verify("not harmless: each tenth of the size gains (2 D / beta) log 10", shrunk.
 #   $Z = X$: all of the image, none of the distortion.
 # - With a deterministic encoder it is, up to a factor, $H(Z \mid X) + \frac{1-\beta}{\beta} H(Z)$: views agree, and
 #   embeddings are varied.
-# - With real numbers the dropped term carries the scale. Standardising over the batch puts it right.
-# - Barlow Twins is four steps away: a sign, squares for a determinant, the other view, each dimension on its own.
+# - With real numbers the dropped term carries the units. Standardising over the batch restores one unit per dimension.
+#   Shears stay free, and with them copies are still rewarded. Keeping $h(Z \mid Y)$, or whitening, restores the rest.
+# - Barlow Twins is four steps away: a sign, squares for a determinant, the other view, each dimension on its own. The
+#   last one removes the reward for copies.
 # - $\lambda$ trades agreement for variety. It is not the $\beta$ of the formula.
 #
 # ### What was recorded
@@ -1042,16 +1211,18 @@ objectives_so_far("simclr", "barlow_twins")
 # </details>
 #
 # **3.** Somebody optimises eq. 8 directly, without standardising. The loss falls without end. What do you expect to see?
+# And after they have added the standardisation?
 #
 # <details><summary>Answer</summary>
 #
 # Embeddings that shrink: the bracket of eq. 8 has slope $2D/\beta$ over the logarithm of their size. Or one direction
-# becomes perfectly invariant, and $\log|C_{Z \mid X}|$ goes to $-\infty$ through it. Both are answers to the
-# formula, and neither is a representation.
+# becomes perfectly invariant, and $\log\det \Sigma_{Z \mid X}$ goes to $-\infty$ through it. Both are answers to the
+# formula, and neither is a representation. With the standardisation the sizes stay, and dimensions become copies of each
+# other: the two coefficients sum to $\frac1\beta > 0$, so each lost factor of the determinant is a gain.
 #
 # </details>
 #
-# **4.** Two dimensions correlate by 0.1. By how much do $-\log|R|$ and half of the Frobenius term differ? And at 0.99?
+# **4.** Two dimensions correlate by 0.1. By how much do $-\log\det R$ and half of the Frobenius term differ? And at 0.99?
 #
 # <details><summary>Answer</summary>
 #

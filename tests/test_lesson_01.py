@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from pictures import assert_nothing_is_cut_off
 
 from jemlib import losses
+from jemlib.course import verify
 from jemlib.course.lessons.lesson01_contrastive import claims, figures
 from jemlib.course.lessons.lesson01_contrastive.exercises import info_nce_gradient
 from jemlib.scales import SCALES
@@ -97,6 +101,45 @@ def test_the_least_value_in_the_picture_is_nt_xent_of_a_simplex() -> None:
     levels = sorted(float(np.asarray(line.get_ydata())[0]) for line in figure.axes[0].get_lines()[1:])
     assert levels[0] == pytest.approx(float(losses.nt_xent(simplex, simplex, 0.5).total), rel=1e-12)
     assert levels[1] == pytest.approx(math.log(15))
+
+
+def cell_with(phrase: str) -> str:
+    """The one code cell of the lesson's source that holds `phrase`."""
+    source = (Path(__file__).resolve().parents[1] / "solutions" / "01_contrastive.py").read_text(encoding="utf-8")
+    (found,) = [cell for cell in re.split(r"^# %%.*$", source, flags=re.MULTILINE) if phrase in cell]
+    return found
+
+
+def test_the_curvature_at_collapse_does_not_depend_on_how_the_learner_wrote_uniformity(capsys) -> None:
+    def by_pdist(z, t=2):
+        return torch.pdist(F.normalize(z, dim=1)).square().mul(-t).exp().mean().log()
+
+    names = {"torch": torch, "F": F, "math": math, "verify": verify, "uniformity": by_pdist}
+    exec(cell_with("curvature("), names)  # raises where a statement does not hold
+    assert capsys.readouterr().out.count("Holds:") == 2
+
+
+def test_excluding_the_positive_breaks_the_bound_on_the_information() -> None:
+    """The lesson's own cell, in another world than the lesson's."""
+    names = {"torch": torch, "math": math, "losses": losses, "verify": verify}
+    names["generator"] = torch.Generator().manual_seed(5)
+    exec(cell_with("def enumerated("), names)
+    assert (names["included"] <= names["shared"]).all()
+    assert (names["excluded"] > names["shared"]).any()
+
+
+@pytest.mark.parametrize("d", [16, 64])
+def test_the_entropy_estimate_errs_upwards_for_strangers_and_downwards_for_agreeing_views(d: int) -> None:
+    draw = torch.Generator().manual_seed(d)
+    tau, n = 0.02, 256
+    a, b = (torch.randn(n, d, generator=draw, dtype=torch.float64) for _ in range(2))
+    # log of the mean of exp(cos / tau) over the sphere, by the density of one coordinate
+    x = torch.linspace(-1, 1, 200_001, dtype=torch.float64)[1:-1]
+    weight = (d - 3) / 2 * torch.log1p(-x.square())
+    log_mean = float(torch.logsumexp(x / tau + weight, 0) - torch.logsumexp(weight, 0))
+    strangers, agreeing = (math.log(n) + log_mean - float(losses.info_nce(a, z, tau).contrast) for z in (b, a))
+    assert strangers > 0 > agreeing
+    assert agreeing <= math.log(n) + log_mean - 1 / tau
 
 
 def test_a_run_of_the_claims_is_kept_and_measures_what_they_need() -> None:

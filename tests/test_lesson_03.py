@@ -80,12 +80,34 @@ def test_agreement_is_one_without_distortion_and_low_for_an_untrained_network(mo
     assert lesson03_claims.agreement_of_views(method, images) == pytest.approx(1, abs=1e-2)
 
 
+def test_the_entropy_is_zero_for_uncorrelated_dimensions_and_at_its_floor_for_copies() -> None:
+    signs = torch.tensor([[1, 1], [1, -1], [-1, 1], [-1, -1]], dtype=torch.float64)
+    assert lesson03_claims.entropy_per_dimension(7 * signs + 3) == pytest.approx(0, abs=1e-12)
+    d, ridge = 64, lesson03_claims.RIDGE
+    copies = torch.randn(50, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64).expand(50, d)
+    # the eigenvalues of R are D, once, and 0
+    floor = (math.log(d + ridge) + (d - 1) * math.log(ridge)) / (2 * d) - math.log(1 + ridge) / 2
+    assert lesson03_claims.entropy_per_dimension(copies * torch.arange(1, d + 1)) == pytest.approx(floor, abs=1e-9)
+    assert lesson03_claims.entropy_per_dimension(torch.ones(50, d)) == pytest.approx(
+        (math.log(ridge) - math.log(1 + ridge)) / 2, abs=1e-9
+    )
+
+
+def test_the_threshold_of_the_entropy_is_what_a_tenth_of_the_dimensions_adds() -> None:
+    d, k, n = 40, 4, 4096
+    draw = torch.Generator().manual_seed(0)
+    # k independent directions, each copied into D / k dimensions: R has k eigenvalues D / k, the rest are 0
+    z = torch.linalg.qr(torch.randn(n, k + 1, generator=draw, dtype=torch.float64))[0][:, 1:].repeat(1, d // k)
+    noise_only = (math.log(lesson03_claims.RIDGE) - math.log(1 + lesson03_claims.RIDGE)) / 2
+    assert lesson03_claims.entropy_per_dimension(z) - noise_only == pytest.approx(0.35, abs=0.01)
+
+
 def test_claims_hold_on_numbers_that_fit_and_fail_on_equal_ones() -> None:
     from jemlib.course.machinery.claims import known
 
     mine = {one.id: one for one in known().values() if one.lesson == lesson03_claims.LESSON}
     numbers = {
-        "bottleneck.lambda-pays-for-entropy": {"zero": 2.0, "default": 40.0},
+        "bottleneck.lambda-pays-for-entropy": {"zero": -2.2, "default": -1.0},
         "bottleneck.entropy-costs-invariance": {"default": 0.7, "large": 0.5},
         "bottleneck.lambda-keeps-the-pattern": {"zero": 0.1, "default": 0.6},
         "bottleneck.training-sorts-factors": {

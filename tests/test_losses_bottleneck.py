@@ -420,6 +420,57 @@ def test_shrinking_to_nothing_is_best_at_every_beta(beta: float, pooled: bool) -
     assert totals[-1] == -math.inf  # not NaN, although it reads -inf + lambda inf
 
 
+@pytest.mark.parametrize("beta", [0.5, 1.0, 2.0, 50.0])
+def test_an_invertible_map_moves_the_gaussian_bottleneck_by_its_log_determinant_over_beta(beta: float) -> None:
+    clouds, m = normal(0, 2, 12, 3), normal(1, 3, 3)
+    rise = gaussian_bottleneck(clouds @ m, beta).total - gaussian_bottleneck(clouds, beta).total
+    assert_close(rise, torch.linalg.slogdet(m).logabsdet / beta, rtol=1e-9, atol=1e-10)
+
+
+def standardised_with_copy(pair: tuple[Tensor, Tensor], e: float) -> tuple[Tensor, Tensor]:
+    """Dimension 1 becomes dimension 0 plus e times itself, in both views, after standardising."""
+    m = torch.eye(pair[0].shape[1], dtype=torch.float64)
+    m[0, 1], m[1, 1] = 1.0, e
+    a, b = (standardize(z, eps=0) @ m for z in pair)
+    return a, b
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("lambd", [0.0, 0.3, 0.9])
+def test_standardising_does_not_stop_the_reward_for_copies_and_step_four_does(seed: int, lambd: float) -> None:
+    pair = (shared := normal(seed, 30, 3)) + 0.4 * normal(seed + 10, 30, 3), shared + 0.4 * normal(seed + 20, 30, 3)
+    near, nearer = (
+        torch.stack(bottleneck_surrogates(*standardised_with_copy(pair, e), lambd, eps=0.0)) for e in (1e-3, 1e-4)
+    )
+    # per unit of -log e: log|S| falls by 2 and -lambd log|R| rises by 2 lambd; the squares of steps 2 and 3 do not rise
+    slopes = torch.tensor([2 * (1 - lambd), 2.0, 2.0, 0.0], dtype=torch.float64)
+    assert_close((near - nearer) / math.log(10), slopes, rtol=0, atol=5e-3)
+    assert nearer[3] >= 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whitening_undoes_every_invertible_map_and_leaves_the_difference_of_the_entropies(seed: int) -> None:
+    def whitened(clouds: Tensor) -> Tensor:
+        rows = clouds.flatten(0, 1)
+        factor = torch.linalg.cholesky(torch.cov(rows.T, correction=0))
+        return (clouds - rows.mean(dim=0)) @ torch.linalg.inv(factor).T
+
+    clouds, m = normal(seed, 2, 20, 3), normal(seed + 1, 3, 3)
+    before = gaussian_bottleneck(clouds, 2.0)
+    constants = 3 / 2 * (math.log(2 * math.pi) + 1)
+    for some in (clouds, clouds @ m):
+        value = gaussian_bottleneck(whitened(some), 2.0)
+        assert_close(value.h_z.item(), constants, rtol=1e-9, atol=1e-9)
+        assert_close(value.h_z_given_x - value.h_z, before.h_z_given_x - before.h_z, rtol=1e-8, atol=1e-8)
+
+
+def test_near_the_identity_step_two_has_twice_the_weight_of_step_one() -> None:
+    e = normal(3, 4, 4)
+    e = (e + e.T) / 2
+    near = torch.eye(4, dtype=torch.float64) + 1e-4 * (e - torch.diag(e.diagonal()))
+    assert_close((frobenius_term(near) / -log_determinant_term(near)).item(), 2.0, rtol=1e-3, atol=0)
+
+
 def test_standardising_takes_the_scale_out() -> None:
     a, b = normal(0, 12, 3), normal(1, 12, 3)
     for w in (1e-3, 50.0):

@@ -248,8 +248,10 @@ def gaussian_bottleneck(views: Tensor, beta: float, eps: float = 0.0, *, pooled:
     In full, `total = (1/2) [ E_x log|C_{Z|x}| + ((1-beta)/beta) log|C_Z| ] + (D / (2 beta)) log(2 pi e)`, in nats.
     This is the bottleneck over beta; it assumes a deterministic encoder, whose H(Z|Y) is dropped as a constant.
 
-    That constant is -inf for continuous Z, and it moved with the scale of Z. Without it z -> w z adds
-    (D / beta) log w: for every beta > 0 the best embedding is 0. Standardising over the batch is what repairs this.
+    That constant is -inf for continuous Z, and it moved with Z. Without it z -> z M adds log|det M| / beta, because the
+    coefficients of the two entropies sum to 1/beta and not to 0: for every beta > 0 the best embedding is 0.
+    Standardising over the batch undoes a diagonal M only. Also the standardised value goes to -inf as dimensions become
+    copies of each other. Keeping H(Z|Y), or whitening, is what repairs this.
 
     Args:
         views: `(num_views, N, D)`, num_views >= 2, N >= 2. For two views: `torch.stack([z_a, z_b])`.
@@ -429,9 +431,9 @@ def frobenius_term(c: Tensor) -> Tensor:
 
     For a correlation matrix C = I + E, `-log|C| = (1/2) |E|_F^2 - (1/3) tr E^3 + ...`: the two have the same
     minimiser, C = I, and half of this term is the other to second order there. Lost: everything beyond second
-    order, above all the barrier. A singular C costs at most D(D-1) here and +inf there, so that this term alone does
-    not forbid dimensional collapse. It needs the diagonal fixed to 1: hence the standardisation, which removes
-    the scale from the objective.
+    order. A singular C costs at most D(D-1) here and +inf there, so that this term alone does not forbid dimensional
+    collapse. Without that half the weight lambda doubles. It needs the diagonal fixed to 1: hence the standardisation,
+    which removes the unit of each dimension from the objective, and nothing more.
 
     Args:
         c: `(D, D)`; any square matrix, a cross-correlation too.
@@ -453,8 +455,12 @@ def bottleneck_surrogates(z_a: Tensor, z_b: Tensor, lambd: float = 5e-3, *, eps:
     2. `frobenius = log|S| + lambd sum_{i != j} R_ij^2`: see `frobenius_term` for what is lost.
     3. `cross_frobenius = log|S| + lambd sum_{i != j} C_ij^2`. Lost: the entropy of Z. Views that are independent
        have C = 0, however redundant the dimensions of each view are.
-    4. `barlow_twins = sum_i (1 - C_ii)^2 + lambd sum_{i != j} C_ij^2`. Lost: optima. One perfectly invariant direction
-       gives log|S| = -inf, and the rest does not matter; the sum is 0 only when every dimension is invariant.
+    4. `barlow_twins = sum_i (1 - C_ii)^2 + lambd sum_{i != j} C_ij^2`. Two moves: Hadamard, log|S| <= sum_i
+       log(1 - C_ii), then the square for the logarithm. Lost: optima. One perfectly invariant direction gives log|S| =
+       -inf, and the rest does not matter; the sum is 0 only when every dimension is invariant.
+
+    The first three reward copies: as dimension 2 becomes dimension 1 plus e times something else, they fall by
+    2 (1 - lambd), 2 and 2 per unit of -log e, because log|S| falls faster than -lambd log|R| rises. Step 4 ends that.
 
     Args:
         z_a: `(N, D)` embeddings of view A, N >= 2; N > D, or S is singular.

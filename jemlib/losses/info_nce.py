@@ -27,7 +27,7 @@ def info_nce(z_a: Tensor, z_b: Tensor, temperature: float = 0.2) -> ContrastiveL
     """InfoNCE with in-batch negatives: find, among all rows of `z_b`, the one that belongs to a row of `z_a`.
 
     Convention: cosine similarity; the positive is part of the sum; one direction, a -> b; mean over N.
-    MoCo v3 averages both directions and multiplies by 2 * temperature.
+    MoCo v3's official code sums both directions and multiplies by 2 * temperature, a factor that its eq. 1 lacks.
 
     Args:
         z_a: `(N, D)` embeddings of view A, N >= 2. They need not be normalised.

@@ -136,7 +136,7 @@ def barrier() -> Figure:
     """Two dimensions of correlation r: the log-determinant, the Frobenius term in its place, and both slopes."""
     r = np.linspace(0, 0.999, 400)
     lines = {
-        "−log|C|": (-np.log(1 - r**2), 2 * r / (1 - r**2)),
+        "−log det R": (-np.log(1 - r**2), 2 * r / (1 - r**2)),
         "half of the Frobenius term": (r**2, 2 * r),
     }
     with plots.style():
