@@ -1204,6 +1204,10 @@ Markdown(removals_table(json.loads(recorded.read_text(encoding="utf-8"))) if hav
 # "Blind: loss" means that the loss ended as low as that of the intact method, or lower: *better* by the only number that
 # many people watch. SimSiam's intact run, without the batch norm at its output, has not learned in so few steps either:
 # its kNN is at chance with and without the part. Those rows show a collapse; they do not show a loss of accuracy.
+#
+# *std_ratio* is the raw std over that of the intact run. Without VICReg's variance term, or SIGReg, embeddings shrink
+# along all directions at once. Their directions need not coincide on the way, so no number of directions tells, and the
+# raw std does. The rule is that of the other rows, a tenth, and it was fixed before it was measured.
 
 # %% [markdown]
 # ### The blind test

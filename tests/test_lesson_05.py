@@ -9,12 +9,25 @@ import torch
 from pictures import assert_nothing_is_cut_off
 
 from jemlib.course.lessons.lesson05_collapse import figures
-from jemlib.course.lessons.lesson05_collapse.claims import linear_numbers, short
+from jemlib.course.lessons.lesson05_collapse.claims import (
+    BATCHES,
+    CONSTANTS,
+    gradient_at_the_constant,
+    in_training,
+    linear_numbers,
+    short,
+)
 from jemlib.course.lessons.lesson05_collapse.exercises import info_nce_bend, name_collapse
 from jemlib.course.machinery import claims
+from jemlib.data import load
+from jemlib.diagnose import directional_spread
+from jemlib.evaluate import embeddings
+from jemlib.experiments.removals import start_collapsed
 from jemlib.losses import info_nce
-from jemlib.scales import SCALES
+from jemlib.methods import build
+from jemlib.scales import SCALES, adjusted_scale
 from jemlib.theory import linear_contrastive_dynamics
+from jemlib.train import fit
 
 GENERATOR = torch.Generator().manual_seed(0)
 CLOUDS = {
@@ -105,3 +118,51 @@ def test_short_runs_take_a_sixth_of_the_steps_in_float32() -> None:
 def test_the_linear_claim_holds_for_each_seed(seed: int) -> None:
     claim = claims.known()["collapse.augmentation-and-depth-lose-directions"]
     assert claim.evaluate(linear_numbers(seed)), linear_numbers(seed)
+
+
+# --- The exact constant, and what moves a measurement of it -------------------------------------------------------
+
+
+def test_no_batch_of_the_claim_about_the_constant_is_a_power_of_two_and_single_precision_would_round() -> None:
+    assert all(n & (n - 1) for n in BATCHES)
+    means = [torch.full((n,), c).mean() - torch.tensor(c) for c in CONSTANTS for n in BATCHES]
+    assert any(float(mean) != 0 for mean in means)
+
+
+@pytest.mark.parametrize("name", ["vicreg", "simsiam"])
+def test_at_an_exact_constant_of_another_size_there_is_no_gradient(name: str) -> None:
+    assert gradient_at_the_constant(0, SCALES["smoke"], name, 3.3, 6) <= 1e-10
+
+
+def test_the_same_measure_sees_the_gradient_that_sigreg_has_there() -> None:
+    assert gradient_at_the_constant(0, SCALES["smoke"], "sigreg", 3.3, 6) > 1e-3
+
+
+def test_running_statistics_alone_move_the_spread_in_evaluation_mode_and_not_in_training_mode() -> None:
+    """Eight steps that learn nothing: the same weights, and a spread that rises."""
+    scale = adjusted_scale("smoke", learning_rate=1e-30)
+    images, few = load("motifs", "train", limit=512), load("motifs", "validation", limit=64)
+    method = start_collapsed(
+        build("simsiam", scale=scale, seed=0, normalize_output=False, predictor="none"), noise=0.01
+    )
+    before = [float(directional_spread(view(method, few))) for view in (in_training, embeddings)]
+    fit(method, images, scale=scale, seed=0)
+    after = [float(directional_spread(view(method, few))) for view in (in_training, embeddings)]
+    assert after[0] == pytest.approx(before[0], rel=1e-3)
+    assert after[1] > 10 * before[1]
+
+
+def test_looking_in_training_mode_leaves_the_method_as_it_was() -> None:
+    method = build("vicreg", scale="smoke", seed=0).eval()
+    before = {name: value.clone() for name, value in method.state_dict().items()}
+    in_training(method, load("motifs", "validation", limit=20))
+    assert not method.training
+    assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
+
+
+def test_leaving_the_constant_asks_for_a_start_that_was_near_it() -> None:
+    claim = claims.known()["collapse.noise-is-enough-to-leave"]
+    left = {"vicreg_start": 1e-5, "vicreg": 0.1, "simclr_start": 1e-5, "simclr": 0.6}
+    assert claim.evaluate(left)
+    assert not claim.evaluate({**left, "simclr_start": 0.02})
+    assert not claim.evaluate({**left, "vicreg": 0.005})

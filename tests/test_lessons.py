@@ -14,6 +14,7 @@ from source_items import ERRATA, ITEMS, PLANNED
 from jemlib.course.build.notebooks import notation_names, parse
 from jemlib.course.machinery import claims
 from jemlib.course.machinery.exercises import REGISTRY, of_lesson
+from jemlib.scales import adjusted_scale
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "solutions").glob("[0-9]*.py"))}
@@ -113,6 +114,28 @@ def test_the_record_holds_every_claim_of_every_lesson_on_three_seeds():
         assert record["scale"] == "cpu"
         assert record["holds"] == [True] * max(3, len(record["holds"])), one.id
         assert all(one.evaluate(numbers) for numbers in record["numbers"]), one.id
+
+
+def test_no_two_claims_are_one_measurement_under_two_names():
+    """Two that share all their numbers would be counted twice.
+
+    The record may be older than a claim. So those that share numbers there are measured again, small: they must differ.
+    """
+    records = json.loads((ROOT / "results" / "claims.json").read_text())["claims"]
+    by_numbers: dict[str, list[str]] = {}
+    for record in records:
+        by_numbers.setdefault(str([sorted(n.values(), key=str) for n in record["numbers"]]), []).append(record["id"])
+    known, scale = claims.known(), adjusted_scale("smoke")
+    for shared in by_numbers.values():
+        again = [sorted(known[name].measure(0, scale).values()) for name in shared if name in known and len(shared) > 1]
+        assert len(again) == len({str(numbers) for numbers in again}), shared
+
+
+@pytest.mark.parametrize("lesson", ["00_start_here", "04_vicreg", "05_collapse", "06_swav_sinkhorn"])
+def test_variants_are_scored_on_the_validation_split_and_the_lesson_says_so(lesson):
+    assert not re.search(r'load\([^)]*"test"', SOURCES[lesson])
+    assert re.search(r'^held_out = load\([^)]*"validation"', SOURCES[lesson], flags=re.MULTILINE)
+    assert re.search(r"\bvalidation\W+split", prose(lesson))
 
 
 def test_the_time_of_every_solved_lesson_is_recorded_with_the_machine_that_took_it():
