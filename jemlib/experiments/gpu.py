@@ -208,9 +208,9 @@ def run_tests(files: list[str], seconds: float) -> dict[str, Any]:
         raise RuntimeError(f"not installed: {', '.join(missing)}")
     if not files:
         raise RuntimeError(f"{ROOT / 'tests'} holds no tests marked cuda")
-    code, output = child(
-        [sys.executable, "-m", "pytest", "-q", "-m", "cuda", "-p", "no:cacheprovider", *files], seconds
-    )
+    # Without nbval, which these tests do not need and which takes a while to import.
+    options = ["-q", "-m", "cuda", "-p", "no:cacheprovider", "-p", "no:nbval"]
+    code, output = child([sys.executable, "-m", "pytest", *options, *files], seconds)
     summary = (output.strip().splitlines() or ["no output"])[-1].strip("= ")
     counts = {word.rstrip("s"): int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|errors?)", summary)}
     return {"exit_code": code, "summary": summary, **counts, **({"output": output[-6000:]} if code else {})}
@@ -223,7 +223,13 @@ def child(command: list[str], seconds: float) -> tuple[int, str]:
         TimeoutError: it took longer.
     """
     process = subprocess.Popen(
-        command, cwd=ROOT, start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command,
+        cwd=ROOT,
+        start_new_session=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     try:
         output, _ = process.communicate(timeout=max(seconds, 1.0))
