@@ -1,41 +1,39 @@
 """The usual check of an exercise: does a function agree with the reference, and if not, which mistake is it?
 
 The check looks at behaviour only: values, shapes, types, gradients, and whether the inputs were left alone. A mistake
-is named by comparing the learner's results with those of the exercise's named wrong answers on the same inputs.
+is named by comparing the learner's results with those of the exercise's named mistakes on the same inputs, then with
+the mistakes that can be made in every exercise (`families`); what neither explains gets a clue (`clues`).
 """
 
 from __future__ import annotations
 
 import functools
-import inspect
-import linecache
 import math
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from jemlib.validate import describe
+from jemlib.course.machinery import clues
+from jemlib.course.machinery.explain import (
+    Function,
+    Mistake,
+    NotAttempted,
+    explain,
+    innermost,
+    is_empty,
+    not_a_tensor,
+    shown,
+)
+from jemlib.course.machinery.families import Wrong, families, names_of, parameters
 
-Function = Callable[..., Any]
+__all__ = ["Agreement", "Case", "Function", "Mistake", "NotAttempted", "Symptom", "Wrong", "explain", "innermost"]
 
-
-class Mistake(Exception):
-    """What is wrong with a learner's function, in a sentence or two."""
-
-
-class NotAttempted(Exception):
-    """The learner has not written the function yet."""
-
-
-class Wrong(NamedTuple):
-    """A wrong answer with a name of its own. `phrase` is what the learner who gave it must read."""
-
-    function: Function
-    phrase: str
+CLOSE = 1e-3  # of the error: as close must a named mistake come where a second, much smaller one was made too
+CUT = "look for .detach(), .item(), float(), torch.tensor(...) or torch.no_grad(), and leave it out."
 
 
 class Case(NamedTuple):
@@ -56,71 +54,9 @@ class Case(NamedTuple):
         return 1e-9 if self.args[0].dtype == torch.float64 else 1e-4
 
 
-# What the learner sees in an exception, and what usually is behind it.
-SYMPTOMS = (
-    ("shapes cannot be multiplied", "in a product A @ B the columns of A must match the rows of B; is a .T missing?"),
-    (
-        "must match the size of tensor",
-        "print the shapes of both sides; is it the wrong dim, or a missing keepdim=True?",
-    ),
-    ("unexpected keyword argument", "keep the names of the arguments as they are in the first line of the exercise."),
-    ("positional argument", "keep the arguments as they are in the first line of the exercise."),
-    ("expected scalar type", "make new tensors with z.new_zeros(...), so that they have the type of the input."),
-    ("to have the same dtype", "make new tensors with z.new_zeros(...), so that they have the type of the input."),
-    ("inplace operation", "an operation such as -= or an indexed assignment changed a tensor that the gradient needs."),
-    (
-        "in-place operation",
-        "an operation such as -= or an indexed assignment changed a tensor that the gradient needs.",
-    ),
-    ("numpy() on Tensor that requires grad", "stay in torch: numpy cannot carry gradients."),
-    ("on a bool tensor", "a comparison gives truth values, which have no minus: put the minus before a number."),
-    ("is not defined", "have the cells above been run? Is it an argument, or is an import missing?"),
-)
-
-
-def explain(error: BaseException, f: Function, call: str) -> Mistake | NotAttempted:
-    """Turn what the learner's function raised into a calm sentence that names the line."""
-    text = str(error).strip().split("\n")[0]
-    # torch uses NotImplementedError as well, for an operation that lacks a kernel for some type
-    from_torch = "not implemented for" in text or "is not supported" in text or text.startswith("Could not run")
-    if isinstance(error, NotImplementedError) and not from_torch:
-        return NotAttempted(_unwritten(error, f))
-    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    help_ = next((f" Help: {advice}" for symptom, advice in SYMPTOMS if symptom in text), "")
-    return Mistake(f"it raised {said.rstrip('.')}{_place(error, f)}. The call was {call}.{help_}")
-
-
-def _unwritten(error: BaseException, f: Function) -> str:
-    """Which function is still open: the exercise itself, or another one that it calls."""
-    frames = traceback.extract_tb(error.__traceback__)
-    inner = frames[-1].name if frames else ""
-    own = getattr(innermost(f), "__name__", inner)
-    if inner in ("", own, "<lambda>", "__call__"):
-        return "the function is still open."
-    return f"it calls {inner}, which is still open: write that one first and run its check."
-
-
-def _place(error: BaseException, f: Function) -> str:
-    """` in line 3 of name (the text of the line)`, for the innermost line that the learner wrote."""
-    code = getattr(innermost(f), "__code__", None)
-    place = ""
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        if code is not None and frame.f_code.co_filename == code.co_filename:
-            text = linecache.getline(code.co_filename, line).strip()
-            number = line - frame.f_code.co_firstlineno + 1
-            place = f", in line {number} of {frame.f_code.co_name}" + (f" (`{text}`)" if text else "")
-    return place
-
-
-def innermost(f: Function) -> Function:
-    """The function under decorators and `functools.partial`."""
-    while True:
-        if isinstance(f, functools.partial):
-            f = f.func
-        elif hasattr(f, "__wrapped__"):
-            f = inspect.unwrap(f)
-        else:
-            return f
+# Given a case, the learner's results and the right ones: a sentence of help, or None.
+Symptom = Callable[[Case, Sequence[Tensor], Sequence[Tensor]], "str | None"]
+Seen = tuple[Case, Sequence[Tensor], Sequence[Tensor]]  # a case, the learner's results or gradients, and the right ones
 
 
 @dataclass(frozen=True)
@@ -134,6 +70,7 @@ class Agreement:
         fields: names of the results when there are several; empty for a single tensor.
         gradients: whether automatic differentiation through the function is checked too.
         symptom: given a case, the learner's results and the right ones, may add a sentence of help.
+        closed_form: whether automatic differentiation inside the function is refused: a formula is asked.
     """
 
     reference: Function
@@ -141,7 +78,8 @@ class Agreement:
     wrong: Mapping[str, Wrong]
     fields: tuple[str, ...] = ()
     gradients: bool = True
-    symptom: Callable[[Case, Sequence[Tensor], Sequence[Tensor]], str | None] | None = None
+    symptom: Symptom | None = None
+    closed_form: bool = False
 
     def __call__(self, f: Function) -> None:
         """Raise `Mistake` or `NotAttempted` unless `f` is right."""
@@ -152,126 +90,242 @@ class Agreement:
         finally:
             torch.set_num_threads(threads)
 
+    @functools.cached_property
+    def families(self) -> Mapping[str, Wrong]:
+        """The mistakes that can be made in every exercise, for this one."""
+        return families(self.reference, self.fields, len(self.cases()[0].args))
+
+    # --- Form ---------------------------------------------------------------------------------------------------
+
     def _compare(self, f: Function) -> None:
-        cases, answers, trouble = self.cases(), [], None
+        cases, answers, trouble, plain = self.cases(), [], None, ""
         for case in cases:
             try:
-                answers.append(self._answer(f, case))
+                results, number = self._answer(f, case)
+                answers.append(results)
+                plain = plain or number
             except Mistake as mistake:
                 trouble = mistake
                 break
         # A wrong value on an earlier, plainer input tells more than an exception on a later one.
-        self._compare_values(cases[: len(answers)], answers)
+        self._compare_values(f, cases[: len(answers)], answers)
         if trouble is not None:
             raise trouble
+        if plain:
+            raise Mistake(plain)
         if self.gradients:
             self._compare_gradients(f, [case for case in cases if case.args[0].dtype == torch.float64])
 
     def _call(self, f: Function, case: Case, args: Sequence[Tensor]) -> Any:
-        try:
-            return f(*args, **case.kwargs)
-        except (Exception, SystemExit) as error:
-            raise explain(error, f, case.describe()) from None
+        with _watched_backward() as used:
+            try:
+                value = f(*args, **case.kwargs)
+            except BaseException as error:
+                if not (self.closed_form and used):
+                    raise explain(error, f, case.describe()) from None
+        if self.closed_form and used:
+            raise Mistake(
+                "automatic differentiation (autograd) was used, but a closed form is asked: write the gradient as a "
+                "formula of the inputs. Autograd is a good way to test it afterwards."
+            )
+        return value
 
-    def _answer(self, f: Function, case: Case) -> tuple[Tensor, ...]:
-        """The learner's results on one case, once their form is right."""
+    def _answer(self, f: Function, case: Case) -> tuple[tuple[Tensor, ...], str]:
+        """The learner's results on one case, once their form is right, and what is to say about Python numbers."""
         args = [arg.clone() for arg in case.args]
         with torch.no_grad():
             value = self._call(f, case, args)
         if value is None:
             raise (
                 NotAttempted("the function is still open.")
-                if _is_empty(f)
+                if is_empty(f)
                 else Mistake("it returned None. Is the `return` missing?")
             )
         for given, kept in zip(args, case.args):
-            if not torch.equal(given.nan_to_num(), kept.nan_to_num()):
+            if given.shape != kept.shape or not torch.equal(given.nan_to_num(), kept.nan_to_num()):
                 raise Mistake(
                     "it changed its input in place (-=, fill_diagonal_, or an assignment to entries). "
                     "The caller still needs that tensor: make a new one."
                 )
+        value, number = self._numbers_as_tensors(case, value)
         results = self._results(value)
         for name, result in zip(self.fields or ("",), results):
             if result.dtype != case.args[0].dtype:
                 raise Mistake(
-                    f"it returned {describe(result)}{f' as {name}' if name else ''} for {case.describe()}. "
-                    "Results keep the type of the input: make new tensors with z.new_zeros(...)."
+                    f"it returned {shown(result)}{f' as {name}' if name else ''} for {case.describe()}. "
+                    "Results keep the type of the input (its dtype): make new tensors with z.new_zeros(...)."
                 )
-        return results
+        return results, number
+
+    def _numbers_as_tensors(self, case: Case, value: Any) -> tuple[Any, str]:
+        """Python numbers in place of scalar results: right where a loop over a single entry added nothing.
+
+        Elsewhere they are compared as well, so that a wrong value is named first, and told afterwards.
+        """
+        entries = list(value) if self.fields and isinstance(value, (tuple, list)) else [value]
+        if not any(type(entry) in (int, float) for entry in entries):
+            return value, ""
+        with torch.no_grad():
+            truth = self._results(self.reference(*case.args, **case.kwargs))
+        told = ""
+        alone = any(1 in arg.shape for arg in case.args)
+        for i, (entry, right) in enumerate(zip(entries, truth)):
+            if type(entry) in (int, float) and right.ndim == 0:
+                entries[i] = right.new_tensor(entry)
+                if not (alone and entry == 0):
+                    role = f" as {self.fields[i]}" if self.fields else ""
+                    told = told or f"for {case.describe()} {not_a_tensor(role, entry)}"
+        return (tuple(entries) if self.fields and isinstance(value, (tuple, list)) else entries[0]), told
 
     def _results(self, value: Any) -> tuple[Tensor, ...]:
         """The results as a tuple of tensors, or a `Mistake` about their form."""
         if not self.fields:
+            if isinstance(value, (tuple, list)) and any(isinstance(entry, Tensor) for entry in value):
+                raise Mistake(f"it returned {len(value)} values in a {type(value).__name__}; return one tensor.")
             if not isinstance(value, Tensor):
-                raise Mistake(_not_a_tensor("", value))
+                raise Mistake(not_a_tensor("", value))
             return (value,)
         wanted = ", ".join(self.fields)
         if isinstance(value, Tensor) or not isinstance(value, (tuple, list)):
-            raise Mistake(f"it returned {describe(value)} alone; return the {len(self.fields)} values ({wanted}).")
+            raise Mistake(f"it returned {shown(value)} alone; return the {len(self.fields)} values ({wanted}).")
         if len(value) != len(self.fields):
             raise Mistake(f"it returned {len(value)} values; return {len(self.fields)}: ({wanted}).")
         for name, entry in zip(self.fields, value):
             if not isinstance(entry, Tensor):
-                raise Mistake(_not_a_tensor(f" as {name}", entry))
+                raise Mistake(not_a_tensor(f" as {name}", entry))
         return tuple(value)
 
-    def _compare_values(self, cases: Sequence[Case], answers: Sequence[tuple[Tensor, ...]]) -> None:
+    # --- Values -------------------------------------------------------------------------------------------------
+
+    def _compare_values(self, f: Function, cases: Sequence[Case], answers: Sequence[tuple[Tensor, ...]]) -> None:
         with torch.no_grad():
             truth = [self._results(self.reference(*case.args, **case.kwargs)) for case in cases]
-            failing = [i for i, case in enumerate(cases) if not _close(answers[i], truth[i], case.tolerance())]
+            seen: list[Seen] = list(zip(cases, answers, truth))
+            failing = [s for s in seen if not _close(s[1], s[2], s[0].tolerance())]
             if not failing:
                 return
-            first = failing[0]
-            named = self._diagnose([(cases[i], answers[i], truth[i]) for i in failing], self._values_of)
-        if named is not None:
-            raise Mistake(f"{named} {self._size(cases[first], answers[first], truth[first], entry=False)}")
-        help_ = self.symptom(cases[first], answers[first], truth[first]) if self.symptom else None
-        help_ = help_ or _ratio([(answers[i], truth[i]) for i in failing])
-        size = self._size(cases[first], answers[first], truth[first], entry=True)
+            named = self._diagnose(seen, self._values_of)
+            if named is not None:
+                raise Mistake(f"{named} {self._size(*failing[0], entry=False)}")
+            size = self._size(*failing[0], entry=True)
+            help_ = " ".join(list(self._clues(f, seen, failing))[:2])
         raise Mistake(f"{size}{f' {help_}' if help_ else ''}")
 
-    def _size(self, case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor], *, entry: bool) -> str:
-        """How large the error is and where it starts, for the first result that is off."""
-        for name, a, b in zip(self.fields or ("",), ours, truth):
-            what = f"`{name}`" if name else "the result"
-            if a.shape != b.shape:
-                return f"For {case.describe()} {what} has shape {tuple(a.shape)} instead of {tuple(b.shape)}."
-            if _close([a], [b], case.tolerance()):
-                continue
-            if not a.isfinite().all():
-                bad = int((~a.isfinite()).sum())
-                return f"For {case.describe()} {what} has {bad} NaN or infinite entries of {a.numel()}."
-            text = f"The largest absolute difference of {what} is {_distance([a], [b]):.3g}, for {case.describe()}."
-            return text + (_first_entry(a, b, case.tolerance()) if entry else "")
-        raise AssertionError("called for results that agree")
+    def _clues(self, f: Function, seen: Sequence[Seen], failing: Sequence[Seen]) -> Iterator[str]:
+        """What can be said about a mistake without a name, the most telling first."""
+        broken = next((s for s in failing if _not_finite(s[1]) and not _not_finite(s[2])), None)
+        if broken is not None and not _not_finite(failing[0][1]):
+            yield f"For {broken[0].describe()} it is NaN or infinite."
+        if broken is not None:
+            yield self._origin(f, broken[0])
+        related = self._relation(seen, failing)
+        if related:
+            yield related
+        said = self.symptom(*failing[0]) if self.symptom and not _not_finite(failing[0][1]) else None
+        if said:
+            yield said
+        if not related:
+            yield from self._reactions(f, seen)
 
-    def _compare_gradients(self, f: Function, cases: Sequence[Case]) -> None:
-        failing = []
-        for case in cases:
-            ours, truth = self._gradients_of(f, case), self._gradients_of(self.reference, case)
-            if not _close(ours, truth, 10 * case.tolerance()):
-                failing.append((case, ours, truth))
-        if not failing:
+    def _relation(self, seen: Sequence[Seen], failing: Sequence[Seen]) -> str | None:
+        """A relation to the right result, for the field that is off."""
+        for i, name in enumerate(self.fields or ("",)):
+            if all(_close([s[1][i]], [s[2][i]], s[0].tolerance()) for s in failing):
+                continue
+            default = {
+                k: p.default for k, p in parameters(self.reference).items() if isinstance(p.default, (int, float))
+            }
+            pairs = [
+                clues.Pair(
+                    case.args,
+                    {**default, **case.kwargs},
+                    ours[i].double(),
+                    truth[i].double(),
+                    clues.EXACT if case.args[0].dtype == torch.float64 else 1e-3,
+                )
+                for case, ours, truth in seen
+            ]
+            found = clues.relation(pairs)
+            return f"Of {name}: {found[0].lower()}{found[1:]}" if found and name else found
+        return None
+
+    def _reactions(self, f: Function, seen: Sequence[Seen]) -> Iterator[str]:
+        """How the function reacts to changed inputs, on the plainest case in double precision."""
+        plain = [s[0] for s in seen if s[0].args[0].dtype == torch.float64 and not s[0].note]
+        rich = [c for c in plain if c.kwargs] or plain
+        if not rich:
             return
-        named = self._diagnose(failing, self._quiet_gradients_of)
-        if named is not None:
-            raise Mistake(named)
-        case, ours, truth = failing[0]
-        raise Mistake(_broken_gradient(case, ours, truth))
+        case = max(rich, key=lambda c: min(c.args[0].shape, default=0))
+        default = {k: p.default for k, p in parameters(self.reference).items() if type(p.default) is float}
+        taken = {**{k: v for k, v in default.items() if k in parameters(innermost(f))}, **case.kwargs}
+        yield from clues.behaviour(
+            functools.partial(self._quietly, f),
+            functools.partial(self._quietly, self.reference),
+            case.args,
+            taken,
+            names_of(self.reference, len(case.args)),
+        )
+
+    def _quietly(self, f: Function, args: Sequence[Tensor], kwargs: Mapping[str, float]) -> tuple[Tensor, ...] | None:
+        try:
+            with torch.no_grad():
+                return self._results(f(*(arg.clone() for arg in args), **kwargs))
+        except BaseException:
+            return None
 
     def _values_of(self, f: Function, case: Case) -> tuple[Tensor, ...] | None:
         """The results of a named wrong answer; None where it has none."""
+        return self._quietly(f, case.args, case.kwargs)
+
+    def _origin(self, f: Function, case: Case) -> str:
+        tracer = clues.Tracer()
         try:
-            return self._results(f(*(arg.clone() for arg in case.args), **case.kwargs))
-        except (Exception, SystemExit):
-            return None
+            with tracer:
+                f(*(arg.clone() for arg in case.args), **case.kwargs)
+        except BaseException:
+            return ""
+        return tracer.sentence().strip()
+
+    def _size(self, case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor], *, entry: bool) -> str:
+        """How large the error is and where it starts, for the first result that is off; and which ones are right."""
+        fields = self.fields or ("",)
+        right = [n for n, a, b in zip(fields, ours, truth) if a.shape == b.shape and _close([a], [b], case.tolerance())]
+        good = f" Right here: {', '.join(right)}." if right else ""
+        for name, a, b in zip(fields, ours, truth):
+            what = f"`{name}`" if name else "the result"
+            if a.shape != b.shape:
+                return f"For {case.describe()} {what} has shape {tuple(a.shape)} instead of {tuple(b.shape)}.{good}"
+            if (name in right and name) or _close([a], [b], case.tolerance()):
+                continue
+            if not a.isfinite().all():
+                bad = int((~a.isfinite()).sum())
+                return f"For {case.describe()} {what} has {bad} NaN or infinite entries of {a.numel()}.{good}"
+            text = f"The largest absolute difference of {what} is {_distance([a], [b]):.3g}, for {case.describe()}."
+            return text + (_first_entry(a, b, case.tolerance()) if entry else "") + good
+        raise AssertionError("called for results that agree")
+
+    # --- Gradients ----------------------------------------------------------------------------------------------
+
+    def _compare_gradients(self, f: Function, cases: Sequence[Case]) -> None:
+        seen: list[Seen] = []
+        for case in cases:
+            ours, truth = self._gradients_of(f, case), self._gradients_of(self.reference, case)
+            # In a symmetric matrix entry (i, j) is entry (j, i): only the sum of the two gradients has a meaning.
+            pairs = [_folded(arg, a, b) for arg, a, b in zip(case.args, ours, truth)]
+            seen.append((case, tuple(a for a, _ in pairs), tuple(b for _, b in pairs)))
+        failing = [s for s in seen if not _close(s[1], s[2], 10 * s[0].tolerance())]
+        if not failing:
+            return
+        named = self._diagnose(seen, self._quiet_gradients_of, gradients=True)
+        raise Mistake(named if named is not None else self._broken_gradient(seen, failing))
 
     def _gradients_of(self, f: Function, case: Case) -> tuple[Tensor, ...]:
         """Gradients of a fixed random mixture of all results, one per input; zeros where nothing flows."""
         args = [arg.clone().requires_grad_() for arg in case.args]
         generator = torch.Generator().manual_seed(11)
         with torch.enable_grad():
-            results = self._results(self._call(f, case, args))
+            value = self._call(f, case, args)
+            results = self._results(self._numbers_as_tensors(case, value)[0])
             mixture = sum((r * torch.randn(r.shape, generator=generator, dtype=r.dtype)).sum() for r in results)
             assert isinstance(mixture, Tensor)
             if not mixture.requires_grad:
@@ -284,47 +338,132 @@ class Agreement:
 
     def _quiet_gradients_of(self, f: Function, case: Case) -> tuple[Tensor, ...] | None:
         try:
-            return self._gradients_of(f, case)
-        except (Exception, SystemExit):
+            found = self._gradients_of(f, case)
+        except BaseException:
             return None
+        return tuple(_folded(arg, g, g)[0] for arg, g in zip(case.args, found))
+
+    def _broken_gradient(self, seen: Sequence[Seen], failing: Sequence[Seen]) -> str:
+        names = names_of(self.reference, len(failing[0][0].args))
+        # Where nothing at all arrives, although it should, in every case.
+        cut = [
+            name
+            for i, name in enumerate(names)
+            if any(s[2][i].any() for s in seen) and not any(s[1][i].any() for s in seen)
+        ]
+        if cut:
+            return f"the value is right, but no gradient reaches {' or '.join(cut)}: {CUT}"
+        case, ours, truth = failing[0]
+        for name, a, b in zip(names, ours, truth):
+            if _close([a], [b], 10 * case.tolerance()):
+                continue
+            start = f"the values are right, but the gradient with respect to {name} is not"
+            if not a.isfinite().all():
+                return f"{start}: it is NaN or infinite for {case.describe()}. A root of exactly 0 has no finite slope."
+            gap = _distance([a], [b])
+            return (
+                f"{start}: the largest absolute difference is {gap:.3g}, for {case.describe()}. A part of it is "
+                f"cut off from the graph: {CUT}"
+            )
+        raise AssertionError("called for gradients that agree")
+
+    # --- Names --------------------------------------------------------------------------------------------------
 
     def _diagnose(
         self,
-        failing: Sequence[tuple[Case, Sequence[Tensor], Sequence[Tensor]]],
+        seen: Sequence[Seen],
         observe: Callable[[Function, Case], Sequence[Tensor] | None],
+        *,
+        gradients: bool = False,
     ) -> str | None:
-        """The phrase of the wrong answer that explains most failing cases, and at least half of them."""
-        best, most = None, ((len(failing) - 1) // 2, 0.0)  # (explained, -misfit)
-        for wrong in self.wrong.values():
-            explained, misfit = 0, 0.0
-            for case, ours, truth in failing:
-                theirs = observe(wrong.function, case)
-                error = _distance(ours, truth)
-                gap = math.inf if theirs is None else _distance(ours, theirs)
-                # "The same mistake" leaves room for a second, much smaller one, such as another eps.
-                if gap <= (0.01 * error if math.isfinite(error) else case.tolerance()):
-                    explained, misfit = explained + 1, misfit + gap / error
-            # Of two that explain equally many, the one that fits more closely.
-            if (explained, -misfit) > most:
-                best, most = wrong.phrase, (explained, -misfit)
-        return best
+        """The phrase of the mistake that was made: it agrees with the learner everywhere, also where he is right.
+
+        Failing that, of the one that comes very close in at least half of the failing cases, and is right where he is:
+        a second, much smaller mistake may have been made too.
+        """
+        cases = [s[0] for s in seen]
+        values = [self._values_of(self.reference, case) for case in cases] if gradients else []
+        nearly: tuple[float, str] | None = None
+        for group in (self.wrong, self.families):
+            for wrong in group.values():
+                if gradients and not all(
+                    (found := self._values_of(wrong.function, case)) is not None
+                    and right is not None
+                    and _close(found, right, case.tolerance())
+                    for case, right in zip(cases, values)
+                ):
+                    continue
+                misfit = _misfit(seen, functools.partial(observe, wrong.function), 10 if gradients else 1)
+                if misfit == 0:
+                    return wrong.phrase
+                if misfit < (nearly[0] if nearly else math.inf):
+                    nearly = misfit, wrong.phrase
+        return nearly[1] if nearly else None
 
 
-def _is_empty(f: Function) -> bool:
-    """Whether a function's body is nothing but a docstring, `...` or `pass`: it loads constants and returns."""
-    import dis
+def _misfit(seen: Sequence[Seen], observe: Callable[[Case], Sequence[Tensor] | None], loose: int) -> float:
+    """How badly a named mistake explains what was seen: 0 exactly, infinite not at all."""
+    failing = explained = 0
+    worst, exact = 0.0, True
+    for case, ours, truth in seen:
+        tolerance = loose * case.tolerance()
+        wrong = not _close(ours, truth, tolerance)
+        failing += wrong
+        theirs = observe(case)
+        if theirs is not None and len(theirs) == len(ours) and _close(theirs, ours, tolerance):
+            explained += wrong
+            continue
+        exact = False
+        if not wrong:
+            return math.inf  # it errs where the learner does not
+        ratios = [] if theirs is None else [_share(a, b, c, tolerance) for a, b, c in zip(ours, theirs, truth)]
+        if ratios and max(ratios) <= CLOSE:
+            explained += 1
+            worst = max(worst, *ratios)
+    if exact:
+        return 0.0
+    return worst + (failing - explained + 1) if 2 * explained >= failing else math.inf
 
-    code = getattr(innermost(f), "__code__", None)
-    idle = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "COPY_FREE_VARS", "CACHE"}
-    return code is not None and all(step.opname in idle for step in dis.get_instructions(code))
+
+def _share(ours: Tensor, theirs: Tensor, truth: Tensor, tolerance: float) -> float:
+    """The distance to a mistake as a share of the distance to the truth; each field must fit by itself."""
+    if ours.shape != theirs.shape:
+        return math.inf
+    if _close([ours], [theirs], tolerance):
+        return 0.0
+    error = _distance([ours], [truth])
+    gap = _distance([ours], [theirs])
+    return gap / error if 0 < error < math.inf else math.inf
 
 
-def _not_a_tensor(role: str, value: object) -> str:
-    kind = "NumPy array" if type(value).__module__ == "numpy" else type(value).__name__
-    return (
-        f"it returned a {kind}{role} instead of a tensor. Without .item(), float() and .numpy() "
-        "the result stays a tensor, and gradients can flow."
-    )
+@contextmanager
+def _watched_backward() -> Iterator[list[bool]]:
+    """Notes whether automatic differentiation runs meanwhile; all of torch's ways go through this one."""
+    used: list[bool] = []
+    engine = getattr(torch.autograd, "_engine_run_backward", None)
+    if engine is None:
+        yield used
+        return
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        used.append(True)
+        return engine(*args, **kwargs)
+
+    torch.autograd._engine_run_backward = run
+    try:
+        yield used
+    finally:
+        torch.autograd._engine_run_backward = engine
+
+
+def _folded(arg: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    if arg.ndim == 2 and arg.shape[0] == arg.shape[1] > 1 and torch.allclose(arg, arg.T, rtol=1e-12, atol=0):
+        return a + a.T, b + b.T
+    return a, b
+
+
+def _not_finite(tensors: Sequence[Tensor]) -> bool:
+    return not all(bool(t.isfinite().all()) for t in tensors)
 
 
 def _distance(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
@@ -341,48 +480,26 @@ def _distance(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
 
 
 def _close(ours: Sequence[Tensor], truth: Sequence[Tensor], tolerance: float) -> bool:
-    return all(
-        _distance([a], [b]) <= tolerance * (1 + (float(b.detach().abs().max()) if b.numel() else 0.0))
-        for a, b in zip(ours, truth)
-    )
+    for a, b in zip(ours, truth):
+        finite = b.detach()[b.detach().isfinite()]
+        if _distance([a], [b]) > tolerance * (1 + (float(finite.abs().max()) if finite.numel() else 0.0)):
+            return False
+    return True
 
 
 def _first_entry(a: Tensor, b: Tensor, tolerance: float) -> str:
     if a.ndim == 0:
-        return f" Yours is {float(a):.4g}, it should be {float(b):.4g}."
+        found, wanted = _told_apart(float(a), float(b))
+        return f" Yours is {found}, it should be {wanted}."
     gap = (a - b).abs() > tolerance * (1 + b.abs().max())
     where = tuple(int(i) for i in gap.nonzero()[0])
-    place = ", ".join(map(str, where))
-    found, wanted = float(a[where]), float(b[where])
-    return f" The first entry that differs is [{place}]: yours is {found:.4g}, it should be {wanted:.4g}."
+    found, wanted = _told_apart(float(a[where]), float(b[where]))
+    return f" The first entry that differs is [{', '.join(map(str, where))}]: yours is {found}, it should be {wanted}."
 
 
-def _ratio(pairs: Sequence[tuple[Sequence[Tensor], Sequence[Tensor]]]) -> str | None:
-    """Help when the learner's result is the right one times a number that is the same in every case."""
-    factors = []
-    for ours, truth in pairs:
-        a, b = ours[0].double(), truth[0].double()
-        if a.shape != b.shape or float(b.abs().max()) == 0:
-            return None
-        factor = float((a * b).sum() / (b * b).sum())
-        if _distance([a], [factor * b]) > 1e-3 * float(a.abs().max()):
-            return None
-        factors.append(factor)
-    if max(factors) - min(factors) > 1e-3 * abs(factors[0]):
-        return "In each case your result is the right one times a number that changes with the size of the input."
-    return f"Your result is {factors[0]:.3g} times the right one in every case: a constant factor is off."
-
-
-def _broken_gradient(case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor]) -> str:
-    start = "the values are right, but the gradient is not:"
-    cut = "Something cuts the graph: .detach(), .item(), float(), torch.tensor(...) or torch.no_grad()."
-    for position, (a, b) in enumerate(zip(ours, truth), start=1):
-        if _close([a], [b], 10 * case.tolerance()):
-            continue
-        if not a.isfinite().all():
-            return f"{start} it is NaN or infinite for {case.describe()}. A root of exactly 0 has no finite slope."
-        if not a.any():
-            return f"{start} none reaches argument {position}. {cut}"
-        gap = _distance([a], [b])
-        return f"{start} for argument {position} the largest absolute difference is {gap:.3g}. {cut}"
-    raise AssertionError("called for gradients that agree")
+def _told_apart(a: float, b: float) -> tuple[str, str]:
+    """Both numbers with as many digits as show that they differ."""
+    for digits in range(4, 17):
+        if f"{a:.{digits}g}" != f"{b:.{digits}g}":
+            return f"{a:.{digits}g}", f"{b:.{digits}g}"
+    return repr(a), repr(b)

@@ -7,7 +7,9 @@ exercise is found by the name of the function, never by the cell it stands in.
 from __future__ import annotations
 
 import functools
+import html
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Mapping
@@ -17,8 +19,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from jemlib import validate
-from jemlib.course.machinery.agreement import Agreement, Function, Mistake, NotAttempted, Wrong, explain, innermost
+from jemlib.course.machinery.agreement import Agreement, Wrong
+from jemlib.course.machinery.calm import Nested, Session
+from jemlib.course.machinery.explain import Function, Mistake, NotAttempted, explain, innermost, shown
+from jemlib.course.machinery.families import parameters
 
+LONGEST = 1100  # characters of a message; with the header it stays below 1,200
 CORRECT, INCORRECT, NOT_ATTEMPTED = "correct", "incorrect", "not attempted"
 
 
@@ -47,6 +53,7 @@ class Exercise:
             holds the reference and the named wrong answers.
         hints: given one at a time.
         right: other right ways of writing it, by name.
+        answer: the text of its answer, when it is declared by one (`answers.declare`).
     """
 
     name: str
@@ -60,6 +67,7 @@ class Exercise:
     check: Agreement
     hints: tuple[str, ...]
     right: Mapping[str, Function]
+    answer: str | None = None
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -146,13 +154,50 @@ def check(f: Answer) -> Answer | Function:
         if exercise is not None:
             _put_into_notebook(exercise)
         raise AssertionError(_report(verdict, exercise))
-    print(textwrap.fill(_report(verdict, exercise), 110, subsequent_indent="  ", break_long_words=False))
+    text = textwrap.fill(_report(verdict, exercise), 110, subsequent_indent="  ", break_long_words=False)
     if exercise is None:
+        print(text)
         return f
     if right and function is not None:
+        _say(text, verdict.state)
         return function
-    print(f"  jemlib's {exercise.name} takes its place, so the cells below run. For help: hint({exercise.name})")
+    _say(
+        f"{text}\n  jemlib's {exercise.name} takes its place, so the cells below run. For help: hint({exercise.name})",
+        verdict.state,
+    )
     return exercise.fallback
+
+
+# The colour of each state, and a sign for those who do not see it.
+STYLES = {CORRECT: ("#2e7d32", "\u2714"), INCORRECT: ("#c62828", "\u2718"), NOT_ATTEMPTED: ("#757575", "\u25cb")}
+
+
+def _say(text: str, state: str) -> None:
+    """Print a verdict; in a live notebook show it in a box with the colour of its state, the same text beside it."""
+    if not _in_live_notebook():
+        print(text)
+        return
+    from IPython.display import display
+
+    display({"text/plain": text, "text/html": box(text, state)}, raw=True)
+
+
+def box(text: str, state: str) -> str:
+    """The verdict as HTML; its text is escaped."""
+    colour, sign = STYLES[state]
+    style = f"border-left: 5px solid {colour}; padding: .4em .8em; white-space: pre-wrap;"
+    return f'<div style="{style}"><b style="color: {colour}">{sign}</b> {html.escape(text)}</div>'
+
+
+def _in_live_notebook() -> bool:
+    """Not in a terminal, and not where outputs are compared: nbgrader, nbval (which runs under pytest), CI."""
+    if any(os.environ.get(name) for name in ("NBGRADER_EXECUTION", "CI", "PYTEST_VERSION", "PYTEST_CURRENT_TEST")):
+        return False
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    return type(get_ipython()).__name__ == "ZMQInteractiveShell"
 
 
 def examine(f: object) -> Verdict:
@@ -222,23 +267,41 @@ def _examine(exercise: Exercise | None, function: Function | None, message: str)
         text = f"{exercise.name} is jemlib's own function here. Run the cell that defines yours, then this one."
         return Verdict(NOT_ATTEMPTED, text, exercise.name)
     try:
-        exercise.check(function)
+        with Session() as session:
+            exercise.check(session.wrap(function))
     except NotAttempted as open_:
-        return Verdict(NOT_ATTEMPTED, str(open_), exercise.name)
+        return Verdict(NOT_ATTEMPTED, _short(str(open_)), exercise.name)
     except Mistake as mistake:
-        return Verdict(INCORRECT, str(mistake), exercise.name)
-    except (Exception, SystemExit) as error:
+        return Verdict(INCORRECT, _short(str(mistake)), exercise.name)
+    except Nested:
+        raise  # to the function that is being checked, whose own check says so
+    except BaseException as error:
         found = explain(error, function, f"made by the check of {exercise.name}")
         state = NOT_ATTEMPTED if isinstance(found, NotAttempted) else INCORRECT
-        return Verdict(state, str(found), exercise.name)
+        return Verdict(state, _short(str(found)), exercise.name)
     return Verdict(CORRECT, "it agrees with jemlib on every input of the check.", exercise.name)
+
+
+def _short(message: str) -> str:
+    """At most as long as one can read."""
+    return message if len(message) <= LONGEST else f"{message[: LONGEST - 6]} [...]"
 
 
 def _report(verdict: Verdict, exercise: Exercise | None) -> str:
     if exercise is None:
         return verdict.message
     state = "Not attempted yet" if verdict.state == NOT_ATTEMPTED else verdict.state.capitalize()
-    return f"{state}: exercise {exercise.number}, {exercise.name}. {verdict.message[:1].upper()}{verdict.message[1:]}"
+    message, first = verdict.message, re.match(r"\w*", verdict.message)
+    # Names of functions and arguments are not capitalised.
+    code = {exercise.name, "check", *parameters(exercise.reference)}
+    if (
+        first is not None
+        and first[0] not in code
+        and "_" not in first[0]
+        and message[first.end() :][:1] not in ("(", ".")
+    ):
+        message = message[:1].upper() + message[1:]
+    return f"{state}: exercise {exercise.number}, {exercise.name}. {message}"
 
 
 def _caller() -> dict[str, Any]:
@@ -259,9 +322,9 @@ def _identify(f: object, variables: Mapping[str, Any]) -> tuple[Exercise | None,
             return REGISTRY[f], None, f"no function called {f} is defined here yet."
         return REGISTRY[f], found, ""
     if not callable(f):
-        described = validate.describe(f)
+        described = shown(f)
         return None, None, f"That is {described}, not a function: give the function itself, such as check(standardize)."
-    own = str(getattr(f, "__name__", getattr(innermost(f), "__name__", type(f).__name__)))
+    own = _name(f)
     # A lambda, a partial or an object has no telling name of its own; the variable that holds it does.
     bound = [name for name, value in variables.items() if value is f and name in REGISTRY]
     for name in (own, *bound):
@@ -270,8 +333,21 @@ def _identify(f: object, variables: Mapping[str, Any]) -> tuple[Exercise | None,
     return None, None, _unknown(own)
 
 
+def _name(f: object) -> str:
+    """The name by which a function goes; an object may refuse to tell it."""
+    try:
+        return str(getattr(f, "__name__", getattr(innermost(f), "__name__", type(f).__name__)))  # type: ignore[arg-type]
+    except BaseException:
+        return type(f).__name__
+
+
 def _unknown(name: str) -> str:
     """Which exercise may have been meant, and which ones there are."""
+    if name == "<lambda>":
+        return (
+            "A lambda has no name to find its exercise by: write `def` with the exercise's name, or give the lambda "
+            "that name and check the name."
+        )
     near = get_close_matches(name, REGISTRY, n=1)
     known = of_lesson(REGISTRY[near[0]].lesson) if near else list(REGISTRY.values())
     listed = ", ".join(f"{exercise.number} {exercise.name}" for exercise in known)

@@ -1,30 +1,329 @@
-"""Lesson 02: the exercises that derive `jemlib.losses.barlow_twins`, with their wrong and other right answers."""
+"""Lesson 02: the exercises that derive `jemlib.losses.barlow_twins`, with their mistakes and other right answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from jemlib import losses
-from jemlib.course.machinery.agreement import Agreement, Case, Wrong
-from jemlib.course.machinery.exercises import Exercise, register
+from jemlib.course.machinery.agreement import Case
+from jemlib.course.machinery.answers import Body, Edit, Mistaken, declare, within
 from jemlib.course.machinery.inputs import pairs_with, single_views
-from jemlib.course.machinery.lessons import lesson_of
 
-LESSON = lesson_of(__name__)
-Pair = tuple[Tensor, Tensor, Tensor]
+# --- Sentences that serve several exercises ---------------------------------------------------------------------
+
+NO_CENTRING = "the mean over the batch was not subtracted: each dimension must be centred first."
+OVER_FEATURES = "std over features instead of over the batch: mean and variance run over dim=0, the N samples."
+UNBIASED = (
+    "the variance was divided by N - 1. The convention here divides by N (correction=0), as BatchNorm does; with "
+    "N - 1 identical views get C_ii = (N - 1)/N, a slip in the paper's Algorithm 1."
+)
+NO_EPS = "eps is missing: where a dimension is constant you divide by 0. Use sqrt(variance + eps)."
+EPS_OUTSIDE = "eps stands outside the root: it is added to the variance, sqrt(variance + eps)."
+NOT_SCALED = "centred, but not divided by the standard deviation."
+SLOPE_AT_ZERO = "dimension 1 constant. A root of exactly 0"
+DETACHED_STATISTICS = "the gradient must flow through the mean and the variance too: leave out detach() and no_grad()."
+IN_PLACE = "it changed its input in place"
+NOT_STANDARDISED = "the views are not standardised: centre each dimension and divide by its standard deviation first."
+NO_STOP = "no gradient reaches z_b: Barlow Twins has no stop-gradient, both views are trained."
+NO_GRADIENT = (
+    "the value is right, but no gradient reaches z_a or z_b: leave out .detach(), .item(), float() and torch.no_grad()."
+)
+NO_SQUARE_OFF = (
+    "the square on the off-diagonal entries is missing: the plain sum rewards dimensions that are anti-correlated."
+)
+
+# --- 2.1 standardize --------------------------------------------------------------------------------------------
+
+STANDARDIZE_LOOP = """
+columns = []
+for i in range(z.shape[1]):
+    mean = sum(z[b, i] for b in range(len(z))) / len(z)
+    variance = sum((z[b, i] - mean) ** 2 for b in range(len(z))) / len(z)
+    columns.append(torch.stack([(z[b, i] - mean) / (variance + eps) ** 0.5 for b in range(len(z))]))
+return torch.stack(columns, dim=1)
+"""
+
+declare(
+    __name__,
+    losses.standardize,
+    number="2.1",
+    title="centre and scale each dimension over the batch",
+    difficulty=1,
+    importance=4,
+    minutes=5,
+    points=1,
+    hints=(
+        "Rows are samples and columns are dimensions. A mean over the batch runs over the rows: dim=0.",
+        "The variance of a dimension is the mean of its squared centred values, divided by N, not by N - 1.",
+        "Three lines: centred = z - mean; variance = mean of centred squared; centred / sqrt(variance + eps).",
+    ),
+    cases=single_views(eps=0.3),
+    answer="""
+        def standardize(z, eps=1e-5):
+            centred = z - z.mean(dim=0)
+            variance = centred.square().mean(dim=0)
+            return centred / torch.sqrt(variance + eps)
+    """,
+    mistakes={
+        "no centring": Edit("return centred -> return z", NO_CENTRING),
+        "over features": Edit("dim=0 -> dim=1, keepdim=True", OVER_FEATURES),
+        "std over features": Edit(
+            "square().mean(dim=0) -> square().mean(dim=1, keepdim=True)",
+            "the mean runs over the batch but the std over features; both run over dim=0, the samples.",
+        ),
+        "one mean for all": Edit(
+            "z.mean(dim=0) -> z.mean()\ncentred.square().mean(dim=0) -> z.var(dim=0, correction=0)",
+            "one mean was taken over all entries; each dimension has its own, dim=0.",
+        ),
+        "mean and variance of all": Edit(
+            "dim=0 ->", "one mean and one variance were taken over all entries; each dimension has its own, dim=0."
+        ),
+        "one variance for all": Edit(
+            "square().mean(dim=0) -> square().mean()",
+            "one variance was taken over all entries; each dimension has its own, dim=0.",
+        ),
+        "unbiased": Edit("centred.square().mean(dim=0) -> z.var(dim=0)", UNBIASED),
+        "eps outside": Edit("torch.sqrt(variance + eps) -> (torch.sqrt(variance) + eps)", EPS_OUTSIDE),
+        "eps squared": Edit("+ eps -> + eps**2", "eps was squared; the variance gets eps itself."),
+        "no eps": Edit("+ eps ->", NO_EPS),
+        "eps fixed": Edit("+ eps -> + 1e-5", "the argument eps is ignored: the number 1e-5 is only its default."),
+        "variance without root": Edit(
+            "torch.sqrt ->", "it was divided by the variance; divide by its root, the standard deviation."
+        ),
+        "times the deviation": Edit(
+            "centred / torch -> centred * torch", "it was multiplied by the standard deviation; divide by it."
+        ),
+        "root mean square": Edit(
+            "centred.square() -> z.square()", "the variance was taken from the raw values; square the centred ones."
+        ),
+        "uncentred throughout": Edit(
+            "z - z.mean(dim=0) -> z",
+            "nothing was centred: subtract the mean over the batch, then take the variance of what is left.",
+        ),
+        "mean added": Edit("z - z.mean -> z + z.mean", "the mean was added; subtract it."),
+        "sum for mean": Edit(
+            "square().mean -> square().sum",
+            "the squares were summed over the batch; the variance is their mean, divided by N.",
+        ),
+        "mean absolute deviation": Edit(
+            "square().mean(dim=0) -> abs().mean(dim=0).square()",
+            "absolute deviations were averaged; the variance is the mean of the squares.",
+        ),
+        "only centred": Edit("/ torch.sqrt(variance + eps) ->", NOT_SCALED),
+        "standard deviation": Edit("variance + eps -> variance.sqrt().square() + eps", SLOPE_AT_ZERO),
+        "detached statistics": Edit("mean(dim=0) -> mean(dim=0).detach()", DETACHED_STATISTICS),
+        "in place": Body("z -= z.mean(dim=0)\nreturn z / torch.sqrt(z.square().mean(dim=0) + eps)", IN_PLACE),
+        "numpy": Body("return losses.standardize(z, eps).detach().numpy()", "a NumPy array instead of a tensor"),
+    },
+    right={
+        "loop": STANDARDIZE_LOOP,
+        "batch norm": "return F.batch_norm(z, None, None, training=True, eps=eps)",
+        "var and rsqrt": "return (z - z.mean(0)) * torch.rsqrt(z.var(0, unbiased=False) + eps)",
+        "mean of squares": "return (z - z.mean(0)) / (z.square().mean(0) - z.mean(0).square() + eps).sqrt()",
+        "einsum": "s = (z.var(0, correction=0) + eps).sqrt()\nreturn torch.einsum('bi,i->bi', z - z.mean(0), 1 / s)",
+    },
+)
 
 
-# --- Inputs ----------------------------------------------------------------------------------------------------
+# --- 2.2 and 2.3 cross_correlation ------------------------------------------------------------------------------
+
+# Mistakes in standardising that are mistakes of everything built on it.
+STANDARDISING = (
+    "no centring",
+    "over features",
+    "std over features",
+    "one mean for all",
+    "mean and variance of all",
+    "one variance for all",
+    "unbiased",
+    "eps outside",
+    "variance without root",
+    "root mean square",
+    "uncentred throughout",
+    "sum for mean",
+    "only centred",
+    "detached statistics",
+)
+# (The centre of one view is enough for the covariance, so a forgotten centre shows less here.)
+COVARIANCE = "that is the cross-covariance: each dimension must be divided by its standard deviation too."
+CROSS_MISTAKES: dict[str, Mistaken] = {
+    **within("standardize", *(name for name in STANDARDISING if name != "only centred")),
+    **within("standardize", "no eps", "eps fixed"),
+    **within("standardize", "only centred", phrase=COVARIANCE),
+    "covariance over N - 1": Body(
+        "a, b = z_a - z_a.mean(0), z_b - z_b.mean(0)\nreturn a.T @ b / (len(a) - 1)",
+        "that is the cross-covariance, divided by N - 1: divide by N, and each dimension by its standard deviation.",
+    ),
+    "unbiased twice": Body(
+        "a, b = ((z - z.mean(0)) / torch.sqrt(z.var(0) + eps) for z in (z_a, z_b))\nreturn a.T @ b / (len(a) - 1)",
+        "N - 1 was used for the variance and for the sum. That cancels, except that eps is then added to another "
+        "variance; the convention here divides by N in both places.",
+    ),
+    "lengths for deviations": Body(
+        "return F.normalize(z_a, dim=0).T @ F.normalize(z_b, dim=0)",
+        "that is the cosine of the columns: centre each dimension before you normalise it.",
+    ),
+    "cosines of samples": Body(
+        "return F.normalize(z_a, dim=1).T @ F.normalize(z_b, dim=1) / len(z_a)",
+        "the samples (rows) were normalised to length 1; standardise the dimensions (columns) over the batch instead.",
+    ),
+    "statistics of A for both": Body(
+        "mean, s = z_a.mean(0), (z_a.var(0, correction=0) + eps).sqrt()\n"
+        "return ((z_a - mean) / s).T @ ((z_b - mean) / s) / len(z_a)",
+        "view B was standardised with the mean and variance of view A; each view has its own.",
+    ),
+}
+OF_THE_MATRIX: dict[str, Mistaken] = {
+    "not standardised": Edit("standardize(z_a, eps) -> z_a\nstandardize(z_b, eps) -> z_b", NOT_STANDARDISED),
+    "A not standardised": Edit("standardize(z_a, eps) -> z_a", "view A is not standardised; both views must be."),
+    "B not standardised": Edit("standardize(z_b, eps) -> z_b", "view B is not standardised; both views must be."),
+    "auto-correlation": Edit(
+        "z_b, eps -> z_a, eps", "that is the auto-correlation of view A: the second factor must come from view B."
+    ),
+    "detached": Edit("standardize(z_b, eps) -> standardize(z_b, eps).detach()", NO_STOP),
+}
+# Their texts differ in the two exercises; what the learner reads does not.
+BY_D = "divided by D, the dimensions, instead of N, the samples."
+BY_LESS = "the sum was divided by N - 1; divide by N."
+NOT_DIVIDED = "the division by N is missing: an entry is a mean over the batch."
+TRANSPOSED = "your matrix is the transpose: row i belongs to dimension i of A, column j to dimension j of B."
+BETWEEN_SAMPLES = "the product compares samples (N x N); compare dimensions: A^T B, which is D x D."
+CROSS_RIGHT = {
+    "loop": """
+        a, b = losses.standardize(z_a, eps), losses.standardize(z_b, eps)
+        c = z_a.new_zeros(a.shape[1], a.shape[1])
+        for i in range(a.shape[1]):
+            for j in range(a.shape[1]):
+                c[i, j] = torch.stack([a[s, i] * b[s, j] for s in range(len(a))]).sum() / len(a)
+        return c
+    """,
+    "einsum": """
+        a, b = losses.standardize(z_a, eps), losses.standardize(z_b, eps)
+        return torch.einsum("bi,bj->ij", a, b) / len(z_a)
+    """,
+    "outer products": """
+        a, b = losses.standardize(z_a, eps), losses.standardize(z_b, eps)
+        return torch.stack([torch.outer(a[s], b[s]) for s in range(len(a))]).mean(dim=0)
+    """,
+    "covariance first": """
+        covariance = (z_a - z_a.mean(0)).T @ (z_b - z_b.mean(0)) / len(z_a)
+        s_a, s_b = (torch.sqrt(z.var(dim=0, correction=0) + eps) for z in (z_a, z_b))
+        return covariance / torch.outer(s_a, s_b)
+    """,
+    "batch norm and broadcasting": """
+        a, b = (F.batch_norm(z, None, None, training=True, eps=eps) for z in (z_a, z_b))
+        return (a[:, :, None] * b[:, None, :]).mean(dim=0)
+    """,
+}
+
+declare(
+    __name__,
+    losses.cross_correlation,
+    number="2.2",
+    title="the cross-correlation as a loop that mirrors the sum",
+    difficulty=2,
+    importance=3,
+    minutes=10,
+    points=2,
+    hints=(
+        "Standardise both views first, each with its own mean and variance.",
+        "Three loops: i over dimensions of A, j over dimensions of B, and inside them b over the samples.",
+        "Start from c = z_a.new_zeros(D, D), add a[b, i] * b[b, j] to c[i, j], and divide by N at the end.",
+    ),
+    cases=pairs_with(eps=0.3),
+    answer="""
+        def cross_correlation_loop(z_a, z_b, eps=1e-5):
+            a, b = standardize(z_a, eps), standardize(z_b, eps)
+            n, d = a.shape
+            c = torch.zeros(d, d, dtype=a.dtype)
+            for i in range(d):
+                for j in range(d):
+                    for sample in range(n):
+                        c[i, j] = c[i, j] + a[sample, i] * b[sample, j] / n
+            return c
+    """,
+    mistakes={
+        **CROSS_MISTAKES,
+        **OF_THE_MATRIX,
+        "divided by D": Edit("/ n -> / d", BY_D),
+        "divided by N - 1": Edit("/ n -> / (n - 1)", BY_LESS),
+        "not divided": Edit("/ n ->", NOT_DIVIDED),
+        "transposed": Edit("a[sample, i] -> a[sample, j]\nb[sample, j] -> b[sample, i]", TRANSPOSED),
+        "samples by samples": Body(
+            "return standardize(z_a, eps) @ standardize(z_b, eps).T / len(z_a)", BETWEEN_SAMPLES
+        ),
+        "last sample left out": Edit("range(n) -> range(n - 1)", "the last sample is left out: b runs over all N."),
+        "first sample left out": Edit("range(n) -> range(1, n)", "the first sample is left out: b runs over all N."),
+        "last dimension left out": Edit(
+            "range(d) -> range(d - 1)", "the last dimension is left out: i and j run over all D."
+        ),
+        "assigned": Edit(
+            "c[i, j] + a -> a", "each sample overwrites the one before: add to c[i, j], with += instead of =."
+        ),
+        "divided in every step": Edit(
+            "c[i, j] + a[sample, i] * b[sample, j] / n -> (c[i, j] + a[sample, i] * b[sample, j]) / n",
+            "the sum was divided by N in every step; divide once, at the end.",
+        ),
+        "added": Edit("* b[ -> + b[", "the two entries were added; multiply them."),
+        "rows for columns": Edit(
+            "in range(n) -> in range(min(n, d))\na[sample, i] -> a[i % n, sample]\nb[sample, j] -> b[j % n, sample]",
+            "the indices are swapped: a[sample, i], because rows are samples and columns are dimensions.",
+        ),
+        "mirrored": Edit(
+            "a[sample, i] -> a[sample, min(i, j)]\nb[sample, j] -> b[sample, max(i, j)]",
+            "the lower half is a mirror of the upper one, but C is not symmetric: C_ij is not C_ji.",
+        ),
+        "upper half": Edit(
+            "for j in range(d) -> for j in range(i, d)", "only the upper half is filled: j starts at 0."
+        ),
+        "no diagonal": Edit(
+            "* b[sample, j] -> * b[sample, j] * (i != j)", "the diagonal is 0: here i = j belongs to the matrix too."
+        ),
+        "diagonal only": Edit(
+            "for j in range(d) -> for j in [i]", "only the diagonal is filled: i and j are two separate loops."
+        ),
+        "numbers instead of tensors": Edit("* b[sample, j] -> .item() * b[sample, j].item()", NO_GRADIENT),
+        "float32": Edit("return c -> return c.float()", "Results keep the type of the input"),
+    },
+    right=CROSS_RIGHT,
+)
+declare(
+    __name__,
+    losses.cross_correlation,
+    number="2.3",
+    title="the cross-correlation as one matrix product",
+    difficulty=2,
+    importance=5,
+    minutes=10,
+    points=3,
+    hints=(
+        "The sum over b of a[b, i] * b[b, j] is a matrix product. Which index is summed, and is it the inner one?",
+        "The result is (D, D): (D, N) times (N, D). So the first factor is transposed.",
+        "standardize(z_a, eps).T @ standardize(z_b, eps), divided by N.",
+    ),
+    cases=pairs_with(eps=0.3),
+    answer="""
+        def cross_correlation(z_a, z_b, eps=1e-5):
+            return standardize(z_a, eps).T @ standardize(z_b, eps) / len(z_a)
+    """,
+    mistakes={
+        **CROSS_MISTAKES,
+        **OF_THE_MATRIX,
+        "divided by D": Edit("len(z_a) -> z_a.shape[1]", BY_D),
+        "divided by N - 1": Edit("len(z_a) -> (len(z_a) - 1)", BY_LESS),
+        "divided by N squared": Edit("len(z_a) -> len(z_a) ** 2", "divided by N twice; an entry is a mean over N."),
+        "not divided": Edit("/ len(z_a) ->", NOT_DIVIDED),
+        "transposed": Edit("z_a, eps -> z, eps\nz_b, eps -> z_a, eps\nz, eps -> z_b, eps", TRANSPOSED),
+        "samples by samples": Edit(".T @ -> @\neps) / -> eps).T /", BETWEEN_SAMPLES),
+    },
+    right=CROSS_RIGHT,
+)
 
 
-def _varying_pairs() -> list[Case]:
-    """For the gradient with eps = 0: no dimension may be constant."""
-    return [case for case in pairs_with(lambd=0.2)() if "constant" not in case.note]
+# --- 2.4 and 2.5 the two terms ----------------------------------------------------------------------------------
 
 
 def _matrices() -> list[Case]:
@@ -39,644 +338,287 @@ def _matrices() -> list[Case]:
     ]
 
 
-# --- 2.1 standardize --------------------------------------------------------------------------------------------
-
-
-def _scaled(centre: Any, spread: Callable[[Tensor, float], Tensor]) -> Callable[..., Tensor]:
-    """Some way to standardise: what is subtracted, and what it is divided by."""
-    return lambda z, eps=1e-5: (z - centre(z)) / spread(z, eps)
-
-
-def _mean(z: Tensor) -> Tensor:
-    return z.mean(dim=0)
-
-
-def _deviation(z: Tensor, eps: float) -> Tensor:
-    return torch.sqrt(z.var(dim=0, correction=0) + eps)
-
-
-def _unbiased(z: Tensor, eps: float) -> Tensor:
-    return torch.sqrt(z.var(dim=0) + eps)
-
-
-def _eps_outside(z: Tensor, eps: float) -> Tensor:
-    return torch.sqrt(z.var(dim=0, correction=0)) + eps
-
-
-def _root_mean_square(z: Tensor, eps: float) -> Tensor:
-    return torch.sqrt(z.square().mean(dim=0) + eps)
-
-
-def _over_features(z: Tensor, eps: float = 1e-5) -> Tensor:
-    variance = z.var(dim=1, keepdim=True, correction=0)
-    return (z - z.mean(dim=1, keepdim=True)) / torch.sqrt(variance + eps)
-
-
-def _std_over_features(z: Tensor, eps: float = 1e-5) -> Tensor:
-    return (z - _mean(z)) / torch.sqrt(z.var(dim=1, keepdim=True, correction=0) + eps)
-
-
-def _squared_deviation(z: Tensor, eps: float = 1e-5) -> Tensor:
-    """Right in value, but the root of a root has no slope where a dimension is constant."""
-    centred = z - _mean(z)
-    return centred / torch.sqrt(centred.square().mean(dim=0).sqrt().square() + eps)
-
-
-def _standardize_in_place(z: Tensor, eps: float = 1e-5) -> Tensor:
-    z -= _mean(z)
-    return z / _deviation(z, eps)
-
-
-def _standardize_loop(z: Tensor, eps: float = 1e-5) -> Tensor:
-    n, columns = z.shape[0], []
-    for i in range(z.shape[1]):
-        mean = sum(z[b, i] for b in range(n)) / n
-        variance = sum((z[b, i] - mean) ** 2 for b in range(n)) / n
-        columns.append(torch.stack([(z[b, i] - mean) / (variance + eps) ** 0.5 for b in range(n)]))
-    return torch.stack(columns, dim=1)
-
-
-# A phrase about the normalisation serves every exercise in which that mistake can be made.
-NO_CENTRING = "the mean over the batch was not subtracted: each dimension must be centred first."
-OVER_FEATURES = "std over features instead of over the batch: mean and variance run over dim=0, the N samples."
-UNBIASED = (
-    "the variance was divided by N - 1. The convention here divides by N (correction=0), as BatchNorm does; with "
-    "N - 1 identical views get C_ii = (N - 1)/N, a slip in the paper's Algorithm 1."
-)
-EPS_OUTSIDE = "eps stands outside the root: it is added to the variance, sqrt(variance + eps)."
-NO_EPS = "eps is missing: where a dimension is constant you divide by 0. Use sqrt(variance + eps)."
-EPS_FIXED = "the argument eps is ignored: the number 1e-5 is only its default."
-DETACHED_STATISTICS = "the gradient must flow through the mean and the variance too: leave out detach() and no_grad()."
-IN_PLACE = "it changed its input in place"
-
-STANDARDIZE_WRONG = {
-    "no centring": Wrong(_scaled(lambda z: 0.0, _deviation), NO_CENTRING),
-    "over features": Wrong(_over_features, OVER_FEATURES),
-    "std over features": Wrong(
-        _std_over_features, "the mean runs over the batch but the std over features; both run over dim=0, the samples."
+declare(
+    __name__,
+    losses.invariance_term,
+    number="2.4",
+    title="the term that pulls the diagonal to 1",
+    difficulty=1,
+    importance=4,
+    minutes=4,
+    points=1,
+    hints=(
+        "c.diagonal() gives the D entries C_ii.",
+        "Square each difference from 1, then sum: (1 - c.diagonal()) to the power 2.",
     ),
-    "one mean for all": Wrong(
-        _scaled(lambda z: z.mean(), _deviation),
-        "one mean was taken over all entries; each dimension has its own, dim=0.",
-    ),
-    "unbiased": Wrong(_scaled(_mean, _unbiased), UNBIASED),
-    "eps outside": Wrong(_scaled(_mean, _eps_outside), EPS_OUTSIDE),
-    "no eps": Wrong(_scaled(_mean, lambda z, eps: _deviation(z, 0.0)), NO_EPS),
-    "eps fixed": Wrong(_scaled(_mean, lambda z, eps: _deviation(z, 1e-5)), EPS_FIXED),
-    "variance without root": Wrong(
-        _scaled(_mean, lambda z, eps: z.var(dim=0, correction=0) + eps),
-        "it was divided by the variance; divide by its root, the standard deviation.",
-    ),
-    "root mean square": Wrong(
-        _scaled(_mean, _root_mean_square), "the variance was taken from the raw values; square the centred ones."
-    ),
-    "only centred": Wrong(
-        _scaled(_mean, lambda z, eps: torch.ones_like(z[0])), "centred, but not divided by the standard deviation."
-    ),
-    "standard deviation": Wrong(_squared_deviation, "dimension 1 constant. A root of exactly 0"),
-    "detached statistics": Wrong(
-        _scaled(lambda z: _mean(z).detach(), lambda z, eps: _deviation(z, eps).detach()), DETACHED_STATISTICS
-    ),
-    "in place": Wrong(_standardize_in_place, IN_PLACE),
-    "numpy": Wrong(
-        lambda z, eps=1e-5: losses.standardize(z, eps).detach().numpy(), "a NumPy array instead of a tensor"
-    ),
-}
-STANDARDIZE_RIGHT = {
-    "loop": _standardize_loop,
-    "batch norm": lambda z, eps=1e-5: F.batch_norm(z, None, None, training=True, eps=eps),
-    "var and rsqrt": lambda z, eps=1e-5: (z - z.mean(0)) * torch.rsqrt(z.var(0, unbiased=False) + eps),
-    "mean of squares": lambda z, eps=1e-5: (z - z.mean(0)) / (z.square().mean(0) - z.mean(0).square() + eps).sqrt(),
-    "einsum": lambda z, eps=1e-5: torch.einsum("bi,i->bi", z - z.mean(0), 1 / _deviation(z, eps)),
-}
-
-register(
-    Exercise(
-        name="standardize",
-        lesson=LESSON,
-        number="2.1",
-        title="centre and scale each dimension over the batch",
-        difficulty=1,
-        importance=4,
-        minutes=5,
-        points=1,
-        check=Agreement(losses.standardize, single_views(eps=0.3), STANDARDIZE_WRONG),
-        hints=(
-            "Rows are samples and columns are dimensions. A mean over the batch runs over the rows: dim=0.",
-            "The variance of a dimension is the mean of its squared centred values, divided by N, not by N - 1.",
-            "Three lines: centred = z - mean; variance = mean of centred squared; centred / sqrt(variance + eps).",
+    cases=_matrices,
+    answer="""
+        def invariance_term(c):
+            return (1 - c.diagonal()).square().sum()
+    """,
+    mistakes={
+        "no square": Edit(".square() ->", "the square is missing: the deviation of C_ii from 1 is squared."),
+        "absolute": Edit(".square() -> .abs()", "absolute values instead of squares: use (1 - C_ii)^2."),
+        "mean": Edit("sum -> mean", "a mean over the D entries; this term is a sum."),
+        "entries": Edit(".sum() ->", "that is one number for each dimension; this term is their sum."),
+        "halved": Edit("sum() -> sum() / 2", "there is no factor 1/2 in this term: it is the plain sum."),
+        "root": Edit("sum() -> sum().sqrt()", "that is the root of the sum (a norm); this term is the sum of squares."),
+        "all entries": Edit(".diagonal() ->", "every entry was pulled to 1; this term looks at the diagonal only."),
+        "distance to identity": Body(
+            "return (torch.eye(len(c), dtype=c.dtype) - c).square().sum()",
+            "that is the distance of all of C to the identity; off-diagonal entries belong to the other term.",
         ),
-        right=STANDARDIZE_RIGHT,
-    )
-)
-
-
-# --- 2.2 and 2.3 cross_correlation ------------------------------------------------------------------------------
-
-
-def _correlate(standardize: Callable[..., Tensor], divide: Callable[[Tensor], float]) -> Callable[..., Tensor]:
-    """Some cross-correlation: how a view is standardised, and what the sum over the batch is divided by."""
-    return lambda z_a, z_b, eps=1e-5: standardize(z_a, eps).T @ standardize(z_b, eps) / divide(z_a)
-
-
-def _batch(z: Tensor) -> float:
-    return z.shape[0]
-
-
-def _samples_by_samples(z_a: Tensor, z_b: Tensor, eps: float = 1e-5) -> Tensor:
-    return losses.standardize(z_a, eps) @ losses.standardize(z_b, eps).T / z_a.shape[0]
-
-
-def _cross_detached(z_a: Tensor, z_b: Tensor, eps: float = 1e-5) -> Tensor:
-    return losses.cross_correlation(z_a, z_b.detach(), eps)
-
-
-def _cross_loop(z_a: Tensor, z_b: Tensor, eps: float, entry: Callable[[Tensor, Tensor, int, int], Tensor]) -> Tensor:
-    a, b = losses.standardize(z_a, eps), losses.standardize(z_b, eps)
-    c = z_a.new_zeros(a.shape[1], a.shape[1])
-    for i in range(a.shape[1]):
-        for j in range(a.shape[1]):
-            c[i, j] = entry(a, b, i, j)
-    return c
-
-
-def _sum_over_batch(a: Tensor, b: Tensor, i: int, j: int, skip: int = 0) -> Tensor:
-    n = a.shape[0]
-    return torch.stack([a[s, i] * b[s, j] for s in range(n - skip)]).sum() / n
-
-
-def _loop(z_a: Tensor, z_b: Tensor, eps: float = 1e-5) -> Tensor:
-    return _cross_loop(z_a, z_b, eps, _sum_over_batch)
-
-
-def _loop_short(z_a: Tensor, z_b: Tensor, eps: float = 1e-5) -> Tensor:
-    return _cross_loop(z_a, z_b, eps, lambda a, b, i, j: _sum_over_batch(a, b, i, j, skip=1))
-
-
-def _loop_mirrored(z_a: Tensor, z_b: Tensor, eps: float = 1e-5) -> Tensor:
-    return _cross_loop(z_a, z_b, eps, lambda a, b, i, j: _sum_over_batch(a, b, min(i, j), max(i, j)))
-
-
-def _loop_diagonal(z_a: Tensor, z_b: Tensor, eps: float = 1e-5) -> Tensor:
-    return torch.diag(losses.cross_correlation(z_a, z_b, eps).diagonal())
-
-
-def _loop_item(z_a: Tensor, z_b: Tensor, eps: float = 1e-5) -> Tensor:
-    return _cross_loop(z_a, z_b, eps, lambda a, b, i, j: _sum_over_batch(a, b, i, j).detach())
-
-
-def _loop_float32(z_a: Tensor, z_b: Tensor, eps: float = 1e-5) -> Tensor:
-    return losses.cross_correlation(z_a, z_b, eps).float()
-
-
-def _outer_products(z_a: Tensor, z_b: Tensor, eps: float = 1e-5) -> Tensor:
-    a, b = losses.standardize(z_a, eps), losses.standardize(z_b, eps)
-    return torch.stack([torch.outer(a[s], b[s]) for s in range(len(a))]).mean(dim=0)
-
-
-def _einsum_correlation(z_a: Tensor, z_b: Tensor, eps: float = 1e-5) -> Tensor:
-    return torch.einsum("bi,bj->ij", losses.standardize(z_a, eps), losses.standardize(z_b, eps)) / len(z_a)
-
-
-def _covariance_first(z_a: Tensor, z_b: Tensor, eps: float = 1e-5) -> Tensor:
-    """Other algebra: the covariance, then divided by both standard deviations."""
-    covariance = (z_a - z_a.mean(0)).T @ (z_b - z_b.mean(0)) / len(z_a)
-    return covariance / torch.outer(_deviation(z_a, eps), _deviation(z_b, eps))
-
-
-def _batch_norm_correlation(z_a: Tensor, z_b: Tensor, eps: float = 1e-5) -> Tensor:
-    a, b = (F.batch_norm(z, None, None, training=True, eps=eps) for z in (z_a, z_b))
-    return (a[:, :, None] * b[:, None, :]).mean(dim=0)
-
-
-CROSS_WRONG = {
-    "no centring": Wrong(_correlate(_scaled(lambda z: 0.0, _deviation), _batch), NO_CENTRING),
-    "over features": Wrong(_correlate(_over_features, _batch), OVER_FEATURES),
-    "unbiased": Wrong(_correlate(_scaled(_mean, _unbiased), _batch), UNBIASED),
-    "unbiased twice": Wrong(
-        _correlate(_scaled(_mean, _unbiased), lambda z: len(z) - 1),
-        "N - 1 was used for the variance and for the sum. That cancels, except that eps is then added to another "
-        "variance; the convention here divides by N in both places.",
-    ),
-    "eps outside": Wrong(_correlate(_scaled(_mean, _eps_outside), _batch), EPS_OUTSIDE),
-    "no eps": Wrong(_correlate(_scaled(_mean, lambda z, eps: _deviation(z, 0.0)), _batch), NO_EPS),
-    "eps fixed": Wrong(lambda z_a, z_b, eps=1e-5: losses.cross_correlation(z_a, z_b), EPS_FIXED),
-    "divided by D": Wrong(
-        _correlate(losses.standardize, lambda z: z.shape[1]), "divided by D, the dimensions, instead of N, the samples."
-    ),
-    "divided by N - 1": Wrong(
-        _correlate(losses.standardize, lambda z: len(z) - 1), "the sum was divided by N - 1; divide by N."
-    ),
-    "not divided": Wrong(
-        _correlate(losses.standardize, lambda z: 1), "the division by N is missing: an entry is a mean over the batch."
-    ),
-    "covariance": Wrong(
-        _correlate(_scaled(_mean, lambda z, eps: torch.ones_like(z[0])), _batch),
-        "that is the cross-covariance: each dimension must be divided by its standard deviation too.",
-    ),
-    "auto-correlation": Wrong(
-        lambda z_a, z_b, eps=1e-5: losses.cross_correlation(z_a, z_a, eps),
-        "that is the auto-correlation of view A: the second factor must come from view B.",
-    ),
-    "transposed": Wrong(
-        lambda z_a, z_b, eps=1e-5: losses.cross_correlation(z_b, z_a, eps),
-        "your matrix is the transpose: row i belongs to dimension i of A, column j to dimension j of B.",
-    ),
-    "samples by samples": Wrong(
-        _samples_by_samples, "the product compares samples (N x N); compare dimensions: A^T B, which is D x D."
-    ),
-    "detached": Wrong(
-        _cross_detached, "no gradient reaches z_b: Barlow Twins has no stop-gradient, both views are trained."
-    ),
-}
-CROSS_RIGHT = {
-    "loop": _loop,
-    "einsum": _einsum_correlation,
-    "outer products": _outer_products,
-    "covariance first": _covariance_first,
-    "batch norm and broadcasting": _batch_norm_correlation,
-}
-LOOP_WRONG = {
-    **CROSS_WRONG,
-    "last sample left out": Wrong(_loop_short, "the last sample is left out: b runs over all N of them."),
-    "mirrored": Wrong(
-        _loop_mirrored, "the lower half is a mirror of the upper one, but C is not symmetric: C_ij is not C_ji."
-    ),
-    "diagonal only": Wrong(_loop_diagonal, "only the diagonal is filled: i and j are two separate loops."),
-    "numbers instead of tensors": Wrong(_loop_item, "none reaches argument 1"),
-    "float32": Wrong(_loop_float32, "Results keep the type of the input"),
-}
-
-register(
-    Exercise(
-        name="cross_correlation_loop",
-        lesson=LESSON,
-        number="2.2",
-        title="the cross-correlation as a loop that mirrors the sum",
-        difficulty=2,
-        importance=3,
-        minutes=10,
-        points=2,
-        check=Agreement(losses.cross_correlation, pairs_with(eps=0.3), LOOP_WRONG),
-        hints=(
-            "Standardise both views first, each with its own mean and variance.",
-            "Three loops: i over dimensions of A, j over dimensions of B, and inside them b over the samples.",
-            "Start from c = z_a.new_zeros(D, D), add a[b, i] * b[b, j] to c[i, j], and divide by N at the end.",
+        "square inside": Edit(
+            "diagonal()).square() -> diagonal().square())", "you computed 1 - C_ii^2; square after subtracting."
         ),
-        right=CROSS_RIGHT,
-    )
-)
-register(
-    Exercise(
-        name="cross_correlation",
-        lesson=LESSON,
-        number="2.3",
-        title="the cross-correlation as one matrix product",
-        difficulty=2,
-        importance=5,
-        minutes=10,
-        points=3,
-        check=Agreement(losses.cross_correlation, pairs_with(eps=0.3), CROSS_WRONG),
-        hints=(
-            "The sum over b of a[b, i] * b[b, j] is a matrix product. Which index is summed, and is it the inner one?",
-            "The result is (D, D): (D, N) times (N, D). So the first factor is transposed.",
-            "standardize(z_a, eps).T @ standardize(z_b, eps), divided by N.",
+        "square of the sum": Edit(
+            "square().sum() -> sum().square()",
+            "the sum was squared; square each entry, then sum: signs must not cancel.",
         ),
-        right=CROSS_RIGHT,
-    )
-)
-
-
-# --- 2.4 and 2.5 the two terms ----------------------------------------------------------------------------------
-
-
-def _off(c: Tensor) -> Tensor:
-    return c[~torch.eye(len(c), dtype=torch.bool)]
-
-
-def _invariance_loop(c: Tensor) -> Tensor:
-    total = c.new_zeros(())
-    for i in range(len(c)):
-        total = total + (1 - c[i, i]) ** 2
-    return total
-
-
-def _redundancy_loop(c: Tensor) -> Tensor:
-    total = c.new_zeros(())
-    for i in range(len(c)):
-        for j in range(len(c)):
-            if i != j:
-                total = total + c[i, j] ** 2
-    return total
-
-
-def _redundancy_in_place(c: Tensor) -> Tensor:
-    return c.fill_diagonal_(0).square().sum()
-
-
-def _flattened(c: Tensor) -> Tensor:
-    """The off-diagonal entries without a mask: drop the last, then the first column of D+1 is the diagonal."""
-    d = len(c)
-    return c.flatten()[:-1].view(d - 1, d + 1)[:, 1:]
-
-
-NO_SQUARE_OFF = (
-    "the square on the off-diagonal entries is missing: the plain sum rewards dimensions that are anti-correlated."
-)
-INVARIANCE_WRONG = {
-    "no square": Wrong(
-        lambda c: (1 - c.diagonal()).sum(), "the square is missing: the deviation of C_ii from 1 is squared."
-    ),
-    "absolute": Wrong(
-        lambda c: (1 - c.diagonal()).abs().sum(), "absolute values instead of squares: use (1 - C_ii)^2."
-    ),
-    "mean": Wrong(lambda c: (1 - c.diagonal()).square().mean(), "a mean over the D entries; this term is a sum."),
-    "all entries": Wrong(
-        lambda c: (1 - c).square().sum(), "every entry was pulled to 1; this term looks at the diagonal only."
-    ),
-    "distance to identity": Wrong(
-        lambda c: (torch.eye(len(c), dtype=c.dtype) - c).square().sum(),
-        "that is the distance of all of C to the identity; off-diagonal entries belong to the other term.",
-    ),
-    "square inside": Wrong(
-        lambda c: (1 - c.diagonal().square()).sum(), "you computed 1 - C_ii^2; square after subtracting."
-    ),
-    "square of the sum": Wrong(
-        lambda c: (1 - c.diagonal()).sum().square(),
-        "the sum was squared; square each entry, then sum: signs must not cancel.",
-    ),
-    "without the 1": Wrong(lambda c: c.diagonal().square().sum(), "the 1 is missing: C_ii should become 1, not 0."),
-}
-REDUNDANCY_WRONG = {
-    "kept the diagonal": Wrong(
-        lambda c: c.square().sum(), "you kept the diagonal: only entries with i != j belong here."
-    ),
-    "no square": Wrong(lambda c: _off(c).sum(), NO_SQUARE_OFF),
-    "absolute": Wrong(lambda c: _off(c).abs().sum(), "absolute values instead of squares: use C_ij^2."),
-    "mean": Wrong(lambda c: _off(c).square().mean(), "a mean over the D (D - 1) entries; this term is a sum."),
-    "divided by D": Wrong(
-        lambda c: _off(c).square().sum() / len(c), "divided by D, as VICReg does; here it is a plain sum."
-    ),
-    "upper half": Wrong(
-        lambda c: torch.triu(c, 1).square().sum(),
-        "only the upper half was summed, but C_ij and C_ji are different numbers.",
-    ),
-    "square of the sum": Wrong(lambda c: _off(c).sum().square(), "the sum was squared; square each entry, then sum."),
-    "minus identity": Wrong(
-        lambda c: (c - torch.eye(len(c), dtype=c.dtype)).square().sum(),
-        "subtracting the identity leaves C_ii - 1 on the diagonal; set the diagonal to 0.",
-    ),
-    "in place": Wrong(_redundancy_in_place, IN_PLACE),
-}
-
-register(
-    Exercise(
-        name="invariance_term",
-        lesson=LESSON,
-        number="2.4",
-        title="the term that pulls the diagonal to 1",
-        difficulty=1,
-        importance=4,
-        minutes=4,
-        points=1,
-        check=Agreement(losses.invariance_term, _matrices, INVARIANCE_WRONG),
-        hints=(
-            "c.diagonal() gives the D entries C_ii.",
-            "Square each difference from 1, then sum: (1 - c.diagonal()) to the power 2.",
+        "without the 1": Edit("1 - ->", "the 1 is missing: C_ii should become 1, not 0."),
+        "added": Edit("1 - -> 1 +", "1 was added to C_ii; what counts is the difference from 1."),
+        "the other term": Body(
+            "return losses.redundancy_term(c)", "that is the term off the diagonal; asked is the one on it."
         ),
-        right={
-            "loop": _invariance_loop,
-            "einsum": lambda c: (1 - torch.einsum("ii->i", c)).pow(2).sum(),
-            "multiplied out": lambda c: len(c) - 2 * c.trace() + c.diagonal().square().sum(),
-        },
-    )
-)
-register(
-    Exercise(
-        name="redundancy_term",
-        lesson=LESSON,
-        number="2.5",
-        title="the term that pushes everything else to 0",
-        difficulty=2,
-        importance=4,
-        minutes=6,
-        points=1,
-        check=Agreement(losses.redundancy_term, _matrices, REDUNDANCY_WRONG),
-        hints=(
-            "Take away the diagonal first: torch.diag(c.diagonal()) is a matrix that holds nothing else.",
-            "A mask works as well: ~torch.eye(D, dtype=torch.bool) is true off the diagonal.",
-            "Square the entries that are left, and sum. fill_diagonal_ would change the caller's matrix.",
+        "trace": Edit(
+            "diagonal()).square().sum() -> trace()).square()",
+            "the trace was compared with 1; each C_ii has its own difference from 1, squared before the sum.",
         ),
-        right={
-            "loop": _redundancy_loop,
-            "mask": lambda c: _off(c).pow(2).sum(),
-            "difference of sums": lambda c: torch.einsum("ij,ij->", c, c) - torch.einsum("ii,ii->", c, c),
-            "flattened": lambda c: _flattened(c).square().sum(),
-        },
-    )
+    },
+    right={
+        "loop": "total = 0\nfor i in range(len(c)):\n    total = total + (1 - c[i, i]) ** 2\nreturn total",
+        "einsum": "return (1 - torch.einsum('ii->i', c)).pow(2).sum()",
+        "multiplied out": "return len(c) - 2 * c.trace() + c.diagonal().square().sum()",
+    },
+)
+declare(
+    __name__,
+    losses.redundancy_term,
+    number="2.5",
+    title="the term that pushes everything else to 0",
+    difficulty=2,
+    importance=4,
+    minutes=6,
+    points=1,
+    hints=(
+        "Take away the diagonal first: torch.diag(c.diagonal()) is a matrix that holds nothing else.",
+        "A mask works as well: ~torch.eye(D, dtype=torch.bool) is true off the diagonal.",
+        "Square the entries that are left, and sum. fill_diagonal_ would change the caller's matrix.",
+    ),
+    cases=_matrices,
+    answer="""
+        def redundancy_term(c):
+            return c.square().sum() - c.diagonal().square().sum()
+    """,
+    mistakes={
+        "kept the diagonal": Edit(
+            "- c.diagonal().square().sum() ->", "you kept the diagonal: only entries with i != j belong here."
+        ),
+        "no square": Edit(".square() ->", NO_SQUARE_OFF),
+        "absolute": Edit("square -> abs", "absolute values instead of squares: use C_ij^2."),
+        "mean": Edit(
+            "c[off].pow(2).sum -> c[off].pow(2).mean", "a mean over the D (D - 1) entries; this term is a sum.", "mask"
+        ),
+        "mean with the zeros": Edit(
+            "c.square().sum() - c.diagonal().square().sum() -> losses.off_diagonal(c).square().mean()",
+            "a mean over all D^2 entries, the zeros of the diagonal among them; this term is a sum.",
+        ),
+        "divided by D": Edit(
+            "c.square().sum() - c.diagonal().square().sum() -> losses.redundancy_term(c) / len(c)",
+            "divided by D, as VICReg does; here it is a plain sum.",
+        ),
+        "halved": Edit(
+            "c.square().sum() - c.diagonal().square().sum() -> losses.redundancy_term(c) / 2",
+            "halved: C_ij and C_ji are two entries of C, and both count in full.",
+        ),
+        "upper half": Body(
+            "return torch.triu(c, 1).square().sum()",
+            "only the upper half was summed, but C_ij and C_ji are different numbers.",
+        ),
+        "lower half": Body(
+            "return torch.tril(c, -1).square().sum()", "only the lower half was summed: C_ij counts too."
+        ),
+        "twice the upper half": Body(
+            "return 2 * torch.triu(c, 1).square().sum()",
+            "the upper half was taken twice, as if C were symmetric; C_ij and C_ji are different numbers.",
+        ),
+        "square of the sum": Edit(
+            "c.square().sum() - c.diagonal().square().sum() -> losses.off_diagonal(c).sum().square()",
+            "the sum was squared; square each entry, then sum.",
+        ),
+        "root": Edit(
+            "c.square().sum() - c.diagonal().square().sum() -> losses.off_diagonal(c).norm()",
+            "that is the root of the sum (a norm); this term is the sum of squares.",
+        ),
+        "minus identity": Body(
+            "return (c - torch.eye(len(c), dtype=c.dtype)).square().sum()",
+            "subtracting the identity leaves C_ii - 1 on the diagonal; set the diagonal to 0.",
+        ),
+        "pulled to 1": Body(
+            "off = c[~torch.eye(len(c), dtype=torch.bool)]\nreturn (1 - off).square().sum()",
+            "the entries off the diagonal are pulled to 1; they should become 0, so square C_ij itself.",
+        ),
+        "diagonal only": Body(
+            "return c.diagonal().square().sum()", "only the diagonal was summed; it is what must be left out."
+        ),
+        "the other term": Body(
+            "return losses.invariance_term(c)", "that is the term on the diagonal; asked is the one off it."
+        ),
+        "in place": Body("return c.fill_diagonal_(0).square().sum()", IN_PLACE),
+    },
+    right={
+        "loop": """
+            total = 0
+            for i in range(len(c)):
+                for j in range(len(c)):
+                    if i != j:
+                        total = total + c[i, j] ** 2
+            return total
+        """,
+        "mask": "off = ~torch.eye(len(c), dtype=torch.bool)\nreturn c[off].pow(2).sum()",
+        "difference of sums": "return torch.einsum('ij,ij->', c, c) - torch.einsum('ii,ii->', c, c)",
+        # Without a mask: drop the last, then the first column of D + 1 is the diagonal.
+        "flattened": "d = len(c)\nreturn c.flatten()[:-1].view(d - 1, d + 1)[:, 1:].square().sum()",
+    },
 )
 
 
 # --- 2.6 barlow_twins -------------------------------------------------------------------------------------------
 
-
-def _assembled(
-    correlation: Callable[..., Tensor] = losses.cross_correlation,
-    invariance: Callable[[Tensor], Tensor] = losses.invariance_term,
-    redundancy: Callable[[Tensor], Tensor] = losses.redundancy_term,
-    total: Callable[[Tensor, Tensor, float], Tensor] = lambda on, off, lambd: on + lambd * off,
-) -> Callable[..., Pair]:
-    """Some Barlow Twins loss: its correlation, its two terms, and how they are put together."""
-
-    def loss(z_a: Tensor, z_b: Tensor, lambd: float = 5e-3) -> Pair:
-        c = correlation(z_a, z_b)
-        on, off = invariance(c), redundancy(c)
-        return total(on, off, lambd), on, off
-
-    return loss
-
-
-def _weighted_fields(z_a: Tensor, z_b: Tensor, lambd: float = 5e-3) -> Pair:
-    total, invariance, redundancy = losses.barlow_twins(z_a, z_b, lambd)
-    return total, invariance, lambd * redundancy
-
-
-def _reordered(z_a: Tensor, z_b: Tensor, lambd: float = 5e-3) -> Pair:
-    total, invariance, redundancy = losses.barlow_twins(z_a, z_b, lambd)
-    return invariance, redundancy, total
-
-
-def _without_gradient(z_a: Tensor, z_b: Tensor, lambd: float = 5e-3) -> Pair:
-    with torch.no_grad():
-        return losses.barlow_twins(z_a, z_b, lambd)
-
-
-def _barlow_loop(z_a: Tensor, z_b: Tensor, lambd: float = 5e-3) -> Pair:
-    c = _loop(z_a, z_b)
-    invariance, redundancy = _invariance_loop(c), _redundancy_loop(c)
-    return invariance + lambd * redundancy, invariance, redundancy
-
-
-def _weighted_matrix(z_a: Tensor, z_b: Tensor, lambd: float = 5e-3) -> Pair:
-    """Other algebra: the squared distance to the identity, entry by entry, under a matrix of weights."""
-    c = _batch_norm_correlation(z_a, z_b)
-    eye = torch.eye(len(c), dtype=c.dtype)
-    squared = (c - eye).square()
-    return (squared * (eye + lambd * (1 - eye))).sum(), (squared * eye).sum(), (squared * (1 - eye)).sum()
-
-
-def _frobenius(z_a: Tensor, z_b: Tensor, lambd: float = 5e-3) -> Pair:
-    c = _einsum_correlation(z_a, z_b)
-    invariance = (c.diagonal() - 1).square().sum()
-    redundancy = (c * c).sum() - c.diagonal().square().sum()
-    return losses.BarlowTwinsLoss(torch.add(invariance, redundancy, alpha=lambd), invariance, redundancy)
-
-
-BARLOW_WRONG = {
-    "lambda on the wrong term": Wrong(
-        _assembled(total=lambda on, off, lambd: lambd * on + off),
-        "lambda stands on the invariance term; it weighs the redundancy.",
+declare(
+    __name__,
+    losses.barlow_twins,
+    number="2.6",
+    title="the loss: both terms together",
+    difficulty=2,
+    importance=5,
+    minutes=8,
+    points=3,
+    hints=(
+        "You have all the parts: cross_correlation, invariance_term, redundancy_term.",
+        "total = invariance + lambd * redundancy. The two terms themselves are returned without lambda.",
+        "Return BarlowTwinsLoss(total, invariance, redundancy), or a plain tuple in that order.",
     ),
-    "lambda forgotten": Wrong(_assembled(total=lambda on, off, lambd: on + off), "lambda is missing from the total."),
-    "lambda fixed": Wrong(
-        _assembled(total=lambda on, off, lambd: on + 5e-3 * off),
-        "the argument lambd is ignored: 5e-3 is only its default.",
-    ),
-    "lambda on both terms": Wrong(
-        _assembled(total=lambda on, off, lambd: lambd * (on + off)),
-        "lambda multiplies both terms; it weighs the redundancy only.",
-    ),
-    "subtracted": Wrong(
-        _assembled(total=lambda on, off, lambd: on - lambd * off),
-        "the redundancy is subtracted: both terms are minimised, so add them.",
-    ),
-    "bare tensor": Wrong(
-        lambda z_a, z_b, lambd=5e-3: losses.barlow_twins(z_a, z_b, lambd).total, "return the 3 values"
-    ),
-    "weighted fields": Wrong(
-        _weighted_fields, "the field redundancy carries lambda; fields are unweighted, only total has it."
-    ),
-    "other order": Wrong(_reordered, "the values come in another order: (total, invariance, redundancy)."),
-    "means": Wrong(
-        _assembled(
-            invariance=lambda c: (1 - c.diagonal()).square().mean(), redundancy=lambda c: _off(c).square().mean()
+    cases=pairs_with(lambd=0.2),
+    fields=("total", "invariance", "redundancy"),
+    answer="""
+        def barlow_twins(z_a, z_b, lambd=5e-3):
+            c = cross_correlation(z_a, z_b)
+            invariance, redundancy = invariance_term(c), redundancy_term(c)
+            return invariance + lambd * redundancy, invariance, redundancy
+    """,
+    mistakes={
+        "lambda on the wrong term": Edit(
+            "invariance + lambd * redundancy -> lambd * invariance + redundancy",
+            "lambda stands on the invariance term; it weighs the redundancy.",
         ),
-        "means over the entries of C; both terms are sums.",
-    ),
-    "kept the diagonal": Wrong(
-        _assembled(redundancy=lambda c: c.square().sum()),
-        "you kept the diagonal in the redundancy: only entries with i != j.",
-    ),
-    "no square off the diagonal": Wrong(_assembled(redundancy=lambda c: _off(c).sum()), NO_SQUARE_OFF),
-    "no square on the diagonal": Wrong(
-        _assembled(invariance=lambda c: (1 - c.diagonal()).sum()), "the square on (1 - C_ii) is missing."
-    ),
-    "absolute": Wrong(
-        _assembled(invariance=lambda c: (1 - c.diagonal()).abs().sum(), redundancy=lambda c: _off(c).abs().sum()),
-        "absolute values instead of squares, in both terms.",
-    ),
-    "no centring": Wrong(_assembled(_correlate(_scaled(lambda z: 0.0, _deviation), _batch)), NO_CENTRING),
-    "over features": Wrong(_assembled(_correlate(_over_features, _batch)), OVER_FEATURES),
-    "unbiased": Wrong(_assembled(_correlate(_scaled(_mean, _unbiased), _batch)), UNBIASED),
-    "not divided": Wrong(
-        _assembled(_correlate(losses.standardize, lambda z: 1)),
-        "C was not divided by N: its diagonal cannot reach 1 as it should.",
-    ),
-    "samples by samples": Wrong(
-        _assembled(_samples_by_samples), "C compares samples (N x N); Barlow Twins compares dimensions (D x D)."
-    ),
-    "auto-correlation": Wrong(
-        _assembled(lambda z_a, z_b: losses.cross_correlation(z_a, z_a)),
-        "view B is not used: C must pair view A with view B.",
-    ),
-    "one branch detached": Wrong(
-        _assembled(_cross_detached),
-        "no gradient reaches z_b: Barlow Twins has no stop-gradient, both views are trained.",
-    ),
-    "no gradient": Wrong(_without_gradient, "none reaches argument 1"),
-}
-
-register(
-    Exercise(
-        name="barlow_twins",
-        lesson=LESSON,
-        number="2.6",
-        title="the loss: both terms together",
-        difficulty=2,
-        importance=5,
-        minutes=8,
-        points=3,
-        check=Agreement(
-            losses.barlow_twins, pairs_with(lambd=0.2), BARLOW_WRONG, fields=("total", "invariance", "redundancy")
+        "lambda forgotten": Edit("lambd * ->", "lambda is missing from the total."),
+        "lambda fixed": Edit("lambd * -> 5e-3 *", "the argument lambd is ignored: 5e-3 is only its default."),
+        "lambda on both terms": Edit(
+            "invariance + lambd * redundancy -> lambd * (invariance + redundancy)",
+            "lambda multiplies both terms; it weighs the redundancy only.",
         ),
-        hints=(
-            "You have all the parts: cross_correlation, invariance_term, redundancy_term.",
-            "total = invariance + lambd * redundancy. The two terms themselves are returned without lambda.",
-            "Return BarlowTwinsLoss(total, invariance, redundancy), or a plain tuple in that order.",
+        "1 - lambda": Edit(
+            "return invariance -> return (1 - lambd) * invariance",
+            "the invariance term carries 1 - lambda; it stands in full, and lambda weighs the redundancy.",
         ),
-        right={"loop": _barlow_loop, "matrix of weights": _weighted_matrix, "difference of sums": _frobenius},
-    )
+        "subtracted": Edit(
+            "+ lambd -> - lambd", "the redundancy is subtracted: both terms are minimised, so add them."
+        ),
+        "bare tensor": Edit(
+            "redundancy, invariance, redundancy -> redundancy",
+            "return the 3 values",
+        ),
+        "weighted fields": Edit(
+            "invariance, redundancy -> invariance, lambd * redundancy\nlambd * redundancy = -> redundancy =",
+            "the field redundancy carries lambda; fields are unweighted, only total has it.",
+        ),
+        "other order": Edit(
+            "return invariance + lambd * redundancy, invariance, redundancy "
+            "-> return invariance, redundancy, invariance + lambd * redundancy",
+            "the values come in another order: (total, invariance, redundancy).",
+        ),
+        "means": Edit(
+            "invariance_term(c) -> (1 - c.diagonal()).square().mean()\n"
+            "redundancy_term(c) -> c[~torch.eye(len(c), dtype=torch.bool)].square().mean()",
+            "means over the entries of C; both terms are sums.",
+        ),
+        **within("invariance_term", "no square", phrase="the square on (1 - C_ii) is missing."),
+        **within("invariance_term", "mean", "square inside", "without the 1", "all entries", "distance to identity"),
+        **within(
+            "redundancy_term",
+            "kept the diagonal",
+            phrase="you kept the diagonal in the redundancy: only entries with i != j.",
+        ),
+        **within("redundancy_term", "no square", "mean", "divided by D", "upper half", "minus identity"),
+        "absolute": Edit(
+            "invariance_term(c) -> (1 - c.diagonal()).abs().sum()\n"
+            "redundancy_term(c) -> losses.off_diagonal(c).abs().sum()",
+            "absolute values instead of squares, in both terms.",
+        ),
+        **within(
+            "cross_correlation",
+            *(f"standardize: {name}" for name in STANDARDISING),
+            "lengths for deviations",
+            "cosines of samples",
+            "not standardised",
+            "A not standardised",
+            "B not standardised",
+            "divided by D",
+            "divided by N - 1",
+        ),
+        **within(
+            "cross_correlation",
+            "not divided",
+            phrase="C was not divided by N: its diagonal cannot reach 1 as it should.",
+        ),
+        **within(
+            "cross_correlation",
+            "samples by samples",
+            phrase="C compares samples (N x N); Barlow Twins compares dimensions (D x D).",
+        ),
+        **within("cross_correlation", "auto-correlation", phrase="view B is not used: C must pair view A with view B."),
+        **within("cross_correlation", "detached"),
+        "no gradient": Edit(
+            "c = cross_correlation(z_a, z_b) -> c = cross_correlation(z_a, z_b).detach()",
+            NO_GRADIENT,
+        ),
+    },
+    right={
+        "loop": """
+            c = losses.cross_correlation(z_a, z_b)
+            invariance = redundancy = 0
+            for i in range(len(c)):
+                for j in range(len(c)):
+                    if i == j:
+                        invariance = invariance + (1 - c[i, i]) ** 2
+                    else:
+                        redundancy = redundancy + c[i, j] ** 2
+            return invariance + lambd * redundancy, invariance, redundancy
+        """,
+        # The squared distance to the identity, entry by entry, under a matrix of weights.
+        "matrix of weights": """
+            a, b = (F.batch_norm(z, None, None, training=True) for z in (z_a, z_b))
+            eye = torch.eye(a.shape[1], dtype=a.dtype)
+            squared = (a.T @ b / len(a) - eye).square()
+            return (squared * (eye + lambd * (1 - eye))).sum(), (squared * eye).sum(), (squared * (1 - eye)).sum()
+        """,
+        "difference of sums": """
+            c = torch.einsum("bi,bj->ij", losses.standardize(z_a), losses.standardize(z_b)) / len(z_a)
+            invariance = (c.diagonal() - 1).square().sum()
+            redundancy = (c * c).sum() - c.diagonal().square().sum()
+            return losses.BarlowTwinsLoss(torch.add(invariance, redundancy, alpha=lambd), invariance, redundancy)
+        """,
+    },
 )
 
 
 # --- 2.7 barlow_twins_gradient ----------------------------------------------------------------------------------
 
 
-def _gradient(
-    *,
-    weights: Callable[[Tensor, float], Tensor] | None = None,
-    eps: float = 0.0,
-    transpose: bool = True,
-    divide: bool = True,
-    centring: bool = True,
-    projection: bool = True,
-    sigma: Callable[[Tensor], Any] = lambda z: z.std(dim=0, correction=0),
-) -> Callable[..., Tensor]:
-    """The closed form with parts left out or replaced."""
-    weights = weights or _slope_in_c
-
-    def closed_form(z_a: Tensor, z_b: Tensor, lambd: float = 5e-3) -> Tensor:
-        a, b = losses.standardize(z_a, eps), losses.standardize(z_b, eps)
-        g_c = weights(a.T @ b / len(a), lambd)
-        g = b @ (g_c.T if transpose else g_c)
-        g = g / len(a) if divide else g
-        result = g - g.mean(dim=0) if centring else g
-        result = result - a * (a * g).mean(dim=0) if projection else result
-        return result / sigma(z_a)
-
-    return closed_form
-
-
-def _slope_in_c(c: Tensor, lambd: float) -> Tensor:
-    return 2 * lambd * losses.off_diagonal(c) - 2 * torch.diag(1 - c.diagonal())
-
-
-def _autodiff(z_a: Tensor, z_b: Tensor, lambd: float = 5e-3) -> Tensor:
-    with torch.enable_grad():
-        z = z_a.detach().clone().requires_grad_()
-        return torch.autograd.grad(losses.barlow_twins(z, z_b.detach(), lambd, eps=0).total, z)[0]
-
-
-def _gradient_loop(z_a: Tensor, z_b: Tensor, lambd: float = 5e-3) -> Tensor:
-    a, b = losses.standardize(z_a, 0), losses.standardize(z_b, 0)
-    n, d = a.shape
-    g_c = _slope_in_c(a.T @ b / n, lambd)
-    result = torch.zeros_like(a)
-    for k in range(d):
-        g = torch.stack([g_c[k, j] * b[:, j] for j in range(d)]).sum(dim=0) / n
-        sigma = (z_a[:, k] - z_a[:, k].mean()).square().mean().sqrt()
-        result[:, k] = (g - g.sum() / n - a[:, k] * torch.dot(a[:, k], g) / n) / sigma
-    return result
-
-
-def _projected(z_a: Tensor, z_b: Tensor, lambd: float = 5e-3) -> Tensor:
-    """Other algebra: multiply each column by the matrix I - 11^T/N - aa^T/N."""
-    a, b = losses.standardize(z_a, 0), losses.standardize(z_b, 0)
-    n = len(a)
-    g = torch.einsum("bj,ij->bi", b, _slope_in_c(a.T @ b / n, lambd)) / n
-    eye, ones = torch.eye(n, dtype=a.dtype), torch.ones(n, n, dtype=a.dtype)
-    columns = [(eye - ones / n - torch.outer(a[:, k], a[:, k]) / n) @ g[:, k] for k in range(a.shape[1])]
-    return torch.stack(columns, dim=1) / z_a.var(0, unbiased=False).sqrt()
+def _varying_pairs() -> list[Case]:
+    """For the gradient with eps = 0: no dimension may be constant."""
+    return [case for case in pairs_with(lambd=0.2)() if "constant" not in case.note]
 
 
 def _identities(case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor]) -> str | None:
@@ -684,9 +626,14 @@ def _identities(case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor]) -> 
     g, z = ours[0], case.args[0]
     if g.shape != z.shape:
         return "The gradient has the shape of z_a."
+    if not g.isfinite().all():
+        return None
     size = float(g.abs().max()) * len(z)
     if float(g.sum(dim=0).abs().max()) > 1e-3 * size:
-        return "Its columns do not sum to 0, as they must when a shift of z_a changes nothing: are both views centred?"
+        return (
+            "Its columns do not sum to 0, as they must when a shift of z_a changes nothing: what is subtracted from g "
+            "is its mean over dim=0, and a multiple of a."
+        )
     centred = z - z.mean(dim=0)
     if float((centred * g).sum(dim=0).abs().max()) > 1e-3 * size * float(centred.abs().max()):
         return (
@@ -695,85 +642,113 @@ def _identities(case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor]) -> 
     return "Both identities hold, so look at G = dL/dC, at its transpose and at 1/sigma."
 
 
-GRADIENT_WRONG: Mapping[str, Wrong] = {
-    "no projection": Wrong(
-        _gradient(projection=False), "the projection on the standardised values is missing: sigma depends on z_a too."
+declare(
+    __name__,
+    losses.barlow_twins_gradient,
+    number="2.7",
+    title="the gradient in closed form",
+    difficulty=4,
+    importance=2,
+    minutes=25,
+    points=4,
+    hints=(
+        "First dL/dC: it is -2 (1 - C_ii) on the diagonal and 2 lambd C_ij off it. Standardise with eps=0.",
+        "Then dL/da = b @ G^T / N, because C_ij is the mean over b of a_bi b_bj.",
+        "Then through standardising: a change of one sample also moves the mean and sigma, which takes away two "
+        "parts of g: its mean over the batch, and its part along a.",
+        "dL/dz = (g - mean(g) - a * mean(a * g)) / sigma, column by column, sigma with N.",
     ),
-    "no 1/sigma": Wrong(_gradient(sigma=lambda z: 1.0), "the factor 1/sigma is missing."),
-    "variance for sigma": Wrong(
-        _gradient(sigma=lambda z: z.var(dim=0, correction=0)), "divided by sigma^2 instead of sigma."
-    ),
-    "unbiased sigma": Wrong(
-        _gradient(sigma=lambda z: z.std(dim=0)), "sigma was computed with N - 1; here it is divided by N."
-    ),
-    "sign": Wrong(
-        lambda z_a, z_b, lambd=5e-3: -losses.barlow_twins_gradient(z_a, z_b, lambd), "the sign is turned around."
-    ),
-    "sign of the diagonal": Wrong(
-        _gradient(weights=lambda c, lambd: 2 * lambd * losses.off_diagonal(c) + 2 * torch.diag(1 - c.diagonal())),
-        "the sign of the invariance part is wrong: the derivative of (1 - C_ii)^2 is -2 (1 - C_ii).",
-    ),
-    "no factor 2": Wrong(
-        _gradient(weights=lambda c, lambd: _slope_in_c(c, lambd) / 2), "the factor 2 of the squares is missing."
-    ),
-    "lambda forgotten": Wrong(
-        _gradient(weights=lambda c, lambd: _slope_in_c(c, 1.0)), "lambda is missing from G = dL/dC."
-    ),
-    "lambda fixed": Wrong(
-        _gradient(weights=lambda c, lambd: _slope_in_c(c, 5e-3)),
-        "the argument lambd is ignored: 5e-3 is only its default.",
-    ),
-    "kept the diagonal": Wrong(
-        _gradient(weights=lambda c, lambd: 2 * lambd * c - 2 * torch.diag(1 - c.diagonal())),
-        "you kept the diagonal in the redundancy part of G: only entries with i != j.",
-    ),
-    "redundancy only": Wrong(
-        _gradient(weights=lambda c, lambd: 2 * lambd * losses.off_diagonal(c)), "the invariance part of G is missing."
-    ),
-    "invariance only": Wrong(
-        _gradient(weights=lambda c, lambd: -2 * torch.diag(1 - c.diagonal())), "the redundancy part of G is missing."
-    ),
-    "G not transposed": Wrong(
-        _gradient(transpose=False), "G must be transposed: a_bi meets the row i of G, so the product is b @ G^T."
-    ),
-    "not divided": Wrong(_gradient(divide=False), "the factor 1/N is missing: C is a mean over the batch."),
-    "eps kept": Wrong(_gradient(eps=1e-5), "eps = 0 is needed: the closed form is exact only without eps."),
-    "other branch": Wrong(
-        lambda z_a, z_b, lambd=5e-3: losses.barlow_twins_gradient(z_b, z_a, lambd),
-        "that is the gradient for z_b; asked is z_a.",
-    ),
-    "standardised space": Wrong(
-        _gradient(projection=False, sigma=lambda z: 1.0),
-        "that is the gradient for the standardised a; the chain rule through standardising is still to come.",
-    ),
-}
-
-register(
-    Exercise(
-        name="barlow_twins_gradient",
-        lesson=LESSON,
-        number="2.7",
-        title="the gradient in closed form",
-        difficulty=4,
-        importance=2,
-        minutes=25,
-        points=4,
-        check=Agreement(
-            losses.barlow_twins_gradient, _varying_pairs, GRADIENT_WRONG, gradients=False, symptom=_identities
+    cases=_varying_pairs,
+    gradients=False,
+    closed_form=True,
+    symptom=_identities,
+    answer="""
+        def barlow_twins_gradient(z_a, z_b, lambd=5e-3):
+            n = len(z_a)
+            a, b = standardize(z_a, 0.0), standardize(z_b, 0.0)
+            c = a.T @ b / n
+            g_c = 2 * lambd * c
+            g_c = g_c - torch.diag(g_c.diagonal()) - 2 * torch.diag(1 - c.diagonal())
+            g_a = b @ g_c.T / n
+            projected = g_a - g_a.mean(dim=0) - a * (a * g_a).mean(dim=0)
+            return projected / z_a.std(dim=0, correction=0)
+    """,
+    mistakes={
+        "no projection": Edit(
+            "- a * (a * g_a).mean(dim=0) ->",
+            "the projection on the standardised values is missing: sigma depends on z_a too.",
         ),
-        hints=(
-            "First dL/dC: it is -2 (1 - C_ii) on the diagonal and 2 lambd C_ij off it. Standardise with eps=0.",
-            "Then dL/da = b @ G^T / N, because C_ij is the mean over b of a_bi b_bj.",
-            "Then through standardising: a change of one sample also moves the mean and sigma, which takes away two "
-            "parts of g: its mean over the batch, and its part along a.",
-            "dL/dz = (g - mean(g) - a * mean(a * g)) / sigma, column by column, sigma with N.",
+        "projection turned around": Edit(
+            "- a * (a -> + a * (a", "the part along a was added; take it away from g: that is the projection."
         ),
-        right={
-            "automatic differentiation": _autodiff,
-            "loop": _gradient_loop,
-            "projection matrix": _projected,
-            # b is centred, so the mean over the batch of b @ G^T is 0 already
-            "without the centring term": _gradient(centring=False),
-        },
-    )
+        "projection summed": Edit(
+            "(a * g_a).mean -> (a * g_a).sum", "the part along a is a mean over the batch, not a sum: mean(a * g)."
+        ),
+        "no 1/sigma": Edit("/ z_a.std(dim=0, correction=0) ->", "the factor 1/sigma is missing."),
+        "sigma of B": Edit("z_a.std -> z_b.std", "divided by sigma of view B; the derivative is with respect to z_a."),
+        "variance for sigma": Edit("z_a.std -> z_a.var", "divided by sigma^2 instead of sigma."),
+        "unbiased sigma": Edit(", correction=0 ->", "sigma was computed with N - 1; here it is divided by N."),
+        "sign": Edit("return projected -> return -projected", "the sign is turned around."),
+        "sign of the diagonal": Edit(
+            "- 2 * torch -> + 2 * torch",
+            "the sign of the invariance part is wrong: the derivative of (1 - C_ii)^2 is -2 (1 - C_ii).",
+        ),
+        "no factor 2": Edit("2 * ->", "the factor 2 of the squares is missing."),
+        "no factor 2 on the diagonal": Edit("- 2 * -> -", "the factor 2 of (1 - C_ii)^2 is missing."),
+        "no factor 2 off the diagonal": Edit("2 * lambd -> lambd", "the factor 2 of the redundancy part is missing."),
+        "lambda forgotten": Edit("* lambd ->", "lambda is missing from G = dL/dC."),
+        "lambda fixed": Edit("* lambd -> * 5e-3", "the argument lambd is ignored: 5e-3 is only its default."),
+        "kept the diagonal": Edit(
+            "- torch.diag(g_c.diagonal()) ->",
+            "you kept the diagonal in the redundancy part of G: only entries with i != j.",
+        ),
+        "redundancy only": Edit("- 2 * torch.diag(1 - c.diagonal()) ->", "the invariance part of G is missing."),
+        "invariance only": Edit("2 * lambd -> 0", "the redundancy part of G is missing."),
+        "no square on C": Edit(
+            "2 * lambd * c -> 2 * lambd * torch.ones_like(c)", "C_ij is missing in G: the slope of C_ij^2 is 2 C_ij."
+        ),
+        "G not transposed": Edit(
+            "g_c.T -> g_c", "G must be transposed: a_bi meets the row i of G, so the product is b @ G^T."
+        ),
+        "not divided": Edit("g_c.T / n -> g_c.T", "the factor 1/N is missing: C is a mean over the batch."),
+        "C not divided": Edit("a.T @ b / n -> a.T @ b", "C was not divided by N: it is a mean over the batch."),
+        "a for b": Edit("b @ g_c -> a @ g_c", "dL/da is b @ G^T / N: the other view stands there, not a itself."),
+        "eps kept": Edit("0.0 -> 1e-5", "eps = 0 is needed: the closed form is exact only without eps."),
+        "other branch": Edit(
+            "z_a -> z\nz_b -> z_a\nz, -> z_b,\n(z) -> (z_b)\nz.std -> z_b.std",
+            "that is the gradient for z_b; asked is z_a.",
+        ),
+        "standardised space": Edit(
+            "projected / z_a.std(dim=0, correction=0) -> g_a",
+            "that is the gradient for the standardised a; the chain rule through standardising is still to come.",
+        ),
+        "not standardised": Edit("standardize(z_a, 0.0), standardize(z_b, 0.0) -> z_a, z_b", NOT_STANDARDISED),
+    },
+    right={
+        "loop": """
+            a, b = losses.standardize(z_a, 0), losses.standardize(z_b, 0)
+            n, d = a.shape
+            c = a.T @ b / n
+            g_c = 2 * lambd * losses.off_diagonal(c) - 2 * torch.diag(1 - c.diagonal())
+            result = torch.zeros_like(a)
+            for k in range(d):
+                g = torch.stack([g_c[k, j] * b[:, j] for j in range(d)]).sum(dim=0) / n
+                sigma = (z_a[:, k] - z_a[:, k].mean()).square().mean().sqrt()
+                result[:, k] = (g - g.sum() / n - a[:, k] * torch.dot(a[:, k], g) / n) / sigma
+            return result
+        """,
+        # Each column is multiplied by the matrix I - 11^T/N - aa^T/N.
+        "projection matrix": """
+            a, b = losses.standardize(z_a, 0), losses.standardize(z_b, 0)
+            n, d = a.shape
+            c = a.T @ b / n
+            g_c = 2 * lambd * losses.off_diagonal(c) - 2 * torch.diag(1 - c.diagonal())
+            g = torch.einsum("bj,ij->bi", b, g_c) / n
+            eye, ones = torch.eye(n, dtype=a.dtype), torch.ones(n, n, dtype=a.dtype)
+            columns = [(eye - ones / n - torch.outer(a[:, k], a[:, k]) / n) @ g[:, k] for k in range(d)]
+            return torch.stack(columns, dim=1) / z_a.var(0, unbiased=False).sqrt()
+        """,
+        # b is centred, so the mean over the batch of b @ G^T is 0 already
+        "without the centring term": Edit("- g_a.mean(dim=0) ->"),
+    },
 )

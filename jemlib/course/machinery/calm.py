@@ -1,0 +1,202 @@
+"""Runs a learner's function so that nothing it does can hurt the notebook.
+
+It may loop for ever, leave Python, print without end, or change what the whole process shares: seeds, default type,
+patched torch functions. While a `Session` lasts, each call is timed and its output cut; afterwards all is put back.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import io
+import os
+import random
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+
+from jemlib import diagnose, losses
+
+LIMIT = 10.0  # seconds for all calls of one check together
+SHOWN = 1000  # characters of what the function prints
+
+
+class TooSlow(BaseException):
+    """The time limit is over. Not an Exception, so that `except Exception` in the function does not stop it."""
+
+
+class Nested(Exception):
+    """`check` was called by the very function that is being checked."""
+
+
+class Left(BaseException):
+    """The function tried to end the whole process."""
+
+
+class _Window(io.TextIOBase):
+    """Passes on the first characters of what is printed, and drops the rest."""
+
+    def __init__(self, out: Any, room: int) -> None:
+        self.out, self.room = out, room
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        if self.room > 0:
+            self.out.write(text[: self.room])
+            self.room -= len(text)
+            if self.room <= 0:
+                self.out.write("\n[what the function prints beyond this is left out]\n")
+        return len(text)
+
+
+# What a learner's code may have replaced, as attributes by name.
+_PATCHABLE: tuple[Any, ...] = (torch, torch.nn.functional, torch.Tensor, torch.linalg, torch.autograd, losses, diagnose)
+
+
+class Surroundings:
+    """What the whole process shares, as it was; `restore` puts it back."""
+
+    def __init__(self) -> None:
+        self.seeds = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002, the seeds that a learner sets
+        self.dtype, self.threads = torch.get_default_dtype(), torch.get_num_threads()
+        self.deterministic = torch.are_deterministic_algorithms_enabled()
+        self.gradients, self.recursion = torch.is_grad_enabled(), sys.getrecursionlimit()
+        self.folder, self.variables = os.getcwd(), dict(os.environ)
+        self.filters, self.streams = list(warnings.filters), (sys.stdout, sys.stderr)
+        self.attributes = [dict(vars(owner)) for owner in _PATCHABLE]
+
+    def restore(self) -> None:
+        for owner, kept in zip(_PATCHABLE, self.attributes):
+            now = vars(owner)
+            if len(now) == len(kept) and all(now.get(name) is value for name, value in kept.items()):
+                continue
+            for name in set(now) - set(kept):
+                if callable(now[name]) and not isinstance(now[name], type(os)) and not name.startswith("_"):
+                    delattr(owner, name)
+            for name, value in kept.items():
+                if now.get(name) is not value:
+                    setattr(owner, name, value)
+        torch.set_rng_state(self.seeds[0])
+        np.random.set_state(self.seeds[1])  # noqa: NPY002
+        random.setstate(self.seeds[2])
+        torch.set_default_dtype(self.dtype)
+        torch.use_deterministic_algorithms(self.deterministic)
+        torch.set_grad_enabled(self.gradients)
+        if torch.get_num_threads() != self.threads:
+            torch.set_num_threads(self.threads)
+        sys.setrecursionlimit(self.recursion)
+        os.chdir(self.folder)
+        if dict(os.environ) != self.variables:
+            os.environ.clear()
+            os.environ.update(self.variables)
+        warnings.filters[:] = self.filters  # type: ignore[index]
+        sys.stdout, sys.stderr = self.streams
+
+
+def _leave(*_: object) -> None:
+    raise Left("os._exit")
+
+
+_active: list[Session] = []
+
+
+class Session:
+    """One check. `wrap(f)` is f with a time limit over all its calls, quiet after the first, and without traces.
+
+    Raises:
+        Nested: a check is running already, so the function that is checked has called `check`.
+    """
+
+    def __init__(self, limit: float = LIMIT) -> None:
+        self.left, self.limit = limit, limit
+        self.deadline: float | None = None
+        self.lock, self.over = threading.Lock(), threading.Event()
+        self.calls = 0
+
+    def __enter__(self) -> Session:
+        if _active:
+            raise Nested
+        _active.append(self)
+        self.thread = threading.get_ident()
+        threading.Thread(target=self._watch, daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        _active.clear()
+        self.over.set()
+
+    def wrap(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if self.left <= 0:
+                raise TooSlow
+            self.calls += 1
+            surroundings, leave, abort = Surroundings(), os._exit, os.abort
+            out = _Window(sys.stdout, SHOWN if self.calls == 1 else 0)
+            try:
+                sys.stdout, sys.stderr = out, _Window(surroundings.streams[1], out.room)
+                os._exit = os.abort = _leave  # type: ignore[assignment]
+                return self._timed(f, args, kwargs)
+            finally:
+                os._exit, os.abort = leave, abort
+                surroundings.restore()
+
+        try:
+            functools.update_wrapper(call, f)
+        except Exception:  # an object whose attributes cannot be read
+            call.__wrapped__ = f  # type: ignore[attr-defined]
+        return call
+
+    def _timed(self, f: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        start = time.monotonic()
+        try:
+            try:
+                with self.lock:
+                    self.deadline = start + self.left
+                return f(*args, **kwargs)
+            finally:
+                self._disarm(start)
+        except (TooSlow, KeyboardInterrupt):
+            self._disarm(start)  # the exception may have come in the middle of it
+            if self.left <= 0:
+                raise TooSlow from None
+            raise
+
+    def _disarm(self, start: float) -> None:
+        with self.lock:
+            self.deadline = None
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), None)
+        self.left = self.limit if self.left is None else min(self.left, self.left - (time.monotonic() - start))
+
+    def _watch(self) -> None:
+        """Once the time is over, raise TooSlow in the function's thread, again and again until it is out."""
+        knocks = 0
+        while not self.over.wait(0.05):
+            with self.lock:
+                if self.deadline is None or time.monotonic() < self.deadline:
+                    continue
+                exception = ctypes.py_object(TooSlow)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), exception)
+                knocks += 1
+                if knocks % 10 == 5 and self.thread == threading.main_thread().ident:
+                    self._interrupt()
+
+    def _interrupt(self) -> None:
+        """Wake a function that sleeps or waits, which the exception alone does not reach."""
+        if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+            return
+        if hasattr(signal, "pthread_kill"):
+            signal.pthread_kill(self.thread, signal.SIGINT)
+        else:
+            import _thread
+
+            _thread.interrupt_main()
