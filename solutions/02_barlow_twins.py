@@ -231,8 +231,6 @@ verify("the invariance is 0^2 + 1^2 = 1", invariance_term(c), 1)
 verify("the redundancy is 2 x 0.5^2 = 0.5", redundancy_term(c), 0.5)
 
 # %% [markdown]
-# ### The loss
-#
 # {{exercise:barlow_twins}}
 #
 # Return three scalars: the total, the invariance and the redundancy (the last two without weights). A tuple will do.

@@ -32,7 +32,7 @@ def markdown(text: str) -> str:
 def exercise(name: str, code: str) -> str:
     """Header, exercise cell and check cell."""
     return (
-        markdown(f"### {{{{exercise:{name}}}}}")
+        markdown(f"Text.\n\n{{{{exercise:{name}}}}}")
         + f'\n# %% exercise="{name}"\n{code}\n\n# %% check="{name}"\n{name} = check({name})\n\n'
     )
 

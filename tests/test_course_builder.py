@@ -9,8 +9,9 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
-from lesson_source import LESSON, STANDARDIZE, exercise, markdown, source
+from lesson_source import LESSON, NOTATION, STANDARDIZE, exercise, markdown, source
 
+from jemlib.course.build import errata, symbols
 from jemlib.course.build import notebooks as builder
 from jemlib.course.build.notebooks import SourceError, build, clear_solutions, notation_names, notebooks, parse
 from jemlib.course.machinery.exercises import REGISTRY, of_lesson
@@ -99,16 +100,20 @@ def test_both_notebooks_are_valid_and_carry_the_least_metadata(built):
     for path in (STUDENT, SOLVED):
         notebook = read(built, path)
         nbformat.validate(notebook)
-        assert set(notebook.metadata) == {"kernelspec", "language_info"}
+        assert set(notebook.metadata) == {"kernelspec", "language_info", "jemlib"}
         assert notebook.metadata.language_info == {"name": "python"}
-        assert all(set(cell.metadata) <= {"nbgrader", "tags"} for cell in notebook.cells)
+        errata = [cell for cell in notebook.cells if cell.source.startswith("## What the sources got wrong")]
+        assert [set(cell.metadata) for cell in errata] == [{"jp-MarkdownHeadingCollapsed"}]
+        others = [cell for cell in notebook.cells if cell not in errata]
+        assert all(set(cell.metadata) <= {"nbgrader", "tags"} for cell in others)
 
 
-def test_the_first_cell_says_where_the_notebook_comes_from(built):
-    first = read(built, STUDENT).cells[0]
-    assert first.cell_type == "markdown"
-    assert f"solutions/{LESSON}.py" in first.source
-    assert "jem build" in first.source
+def test_the_notebook_says_in_its_metadata_where_it_comes_from_and_begins_with_the_lesson(built):
+    for path in (STUDENT, SOLVED):
+        notebook = read(built, path)
+        assert notebook.metadata.jemlib.source == f"solutions/{LESSON}.py"
+        assert "jem build" in notebook.metadata.jemlib.generated
+        assert notebook.cells[0].source == "# Lesson 02"
 
 
 def test_nbgrader_metadata_comes_from_the_registry(built):
@@ -135,8 +140,8 @@ def test_nbgrader_metadata_comes_from_the_registry(built):
 def test_headers_and_tags_are_filled_in(built):
     cells = read(built, STUDENT).cells
     assert any(
-        cell.source == "### Exercise 2.1 — centre and scale each dimension over the batch · difficulty ●○○○○ · "
-        "importance ●●●●○ · about 5 minutes · 1 point"
+        cell.source == "Text.\n\n### Exercise 2.1 · centre and scale each dimension over the batch\n\n"
+        "*difficulty ●○○○○ · importance ●●●●○ · about 5 minutes · 1 point*"
         for cell in cells
     )
     assert cells[-1].metadata["tags"] == ["nbval-check-output"]
@@ -339,11 +344,29 @@ REFUSED = {
         lambda: source(exercise("standardize", STANDARDIZE), exercise("standardize", STANDARDIZE)),
         "two exercise cells for standardize",
     ),
-    "no header": (lambda: bad("# ### {{exercise:standardize}}", "# ### An exercise"), "has no header"),
+    "no header": (lambda: bad("# {{exercise:standardize}}", "# An exercise"), "has no header"),
     "two headers": (lambda: source() + markdown("{{exercise:standardize}}"), "stands twice"),
     "header after the exercise": (
-        lambda: bad("# ### {{exercise:standardize}}", "# Text") + markdown("{{exercise:standardize}}"),
+        lambda: bad("# {{exercise:standardize}}", "# Text") + markdown("{{exercise:standardize}}"),
         "the order must be",
+    ),
+    "header inside a line": (
+        lambda: bad("# {{exercise:standardize}}", "# Now {{exercise:standardize}}"),
+        "must stand on a line of its own",
+    ),
+    "header right under a heading": (
+        lambda: bad("# Text.\n#\n# {{exercise:standardize}}", "# ### Standardise\n#\n# {{exercise:standardize}}"),
+        "'### Standardise' stands right above that of standardize",
+    ),
+    "empty alternative text": (lambda: bad('# %% tags=["nbval', '# %% alt="" tags=["nbval'), "alt must be a sentence"),
+    "another edition": (lambda: bad("# %% [markdown]\n# # L", '# %% [markdown] edition="3"\n# # L'), 'must be "2"'),
+    "edition on a later cell": (
+        lambda: bad("# %% [markdown]\n# ## Quiz", '# %% [markdown] edition="2"\n# ## Quiz'),
+        "unknown option 'edition'",
+    ),
+    "a symbol with two meanings": (
+        lambda: bad("# | $C$ | `c` | (D, D) |", "# | $C$ | `c` | one |\n# | $C_{ij}$ | `c` | other |"),
+        r"\$C\$ has two meanings: 'one' and 'other'",
     ),
     "another function": (
         lambda: bad("def standardize(z, eps=1e-5)", "def normalize(z, eps=1e-5)"),
@@ -413,6 +436,196 @@ def test_every_required_section_is_required():
 
 def test_a_required_heading_may_go_on_after_its_name():
     assert parse(bad("# ## Derivation\n", "# ## Derivation: from the sum to a matrix\n"), LESSON)
+
+
+# --- The second edition -----------------------------------------------------------------------------------------
+
+FOLDED = """## What the sources got wrong
+
+<details><summary>For readers of the sources</summary>
+
+**E1: the square is missing.** It belongs there. **P2 (paper): constants.** They differ.
+
+</details>"""
+
+
+def second(**changed):
+    """A lesson that keeps every rule of the second edition; `changed` replaces its parts."""
+    parts = {
+        "first": '# %% [markdown] edition="2"\n# # Lesson 02',
+        "gap": "",
+        "see": markdown("### What you should see\n\nAbout `0.5`, as in exercise 2.1 and $0.3$."),
+        "tail": "",
+        "errata": markdown(FOLDED),
+        "shown": '\n# %% tags=["optional"]\nprint(1)\n',
+    } | changed
+    text = source().replace("# %% [markdown]\n# # Lesson 02", parts["first"])
+    text = text.replace(markdown("## What the sources got wrong\n\nText."), "")
+    text = text.replace("# ## Experiment\n#\n# Text.\n", f"# ## Experiment\n#\n# Text.\n\n{parts['see']}\n")
+    text = text.replace("# ## Notation", "# ## Before the notation").replace(
+        '# %% exercise="standardize"',
+        f'{markdown("## Notation" + chr(10) * 2 + NOTATION)}\n{parts["gap"]}\n# %% exercise="standardize"',
+    )
+    return f"{text}\n{parts['tail']}{parts['errata']}{parts['shown']}"
+
+
+def test_a_lesson_of_the_second_edition_is_built():
+    student, _ = notebooks(second(), LESSON)
+    assert student.metadata.jemlib.edition == 2
+    assert notebooks(source(), LESSON)[0].metadata.jemlib.edition == 1
+
+
+BROKEN_RULES = {
+    "nine cells without an exercise": (
+        {"gap": "\n".join(f"# %%\nx = {i}\n" for i in range(9))},
+        "9 cells stand between the notation and exercise standardize; at most 8 may",
+    ),
+    "nine cells after the last exercise": (
+        {"tail": "\n".join(f"# %%\nx = {i}\n" for i in range(9))},
+        "stand between exercise redundancy_term and the take-away; at most 8 may",
+    ),
+    "nothing to see": ({"see": ""}, '"### What you should see" after its runs'),
+    "a typed figure": (
+        {"see": markdown("### What you should see\n\nIt reaches .83 in exercise 2.1.")},
+        r"\.83 is typed into a part",
+    ),
+    "a figure typed into recorded": (
+        {"see": markdown("### What you should see") + '\n# %%\nrecorded("It is {a.b: c}, not 0.7.")\n'},
+        "0.7 is typed into a part",
+    ),
+    "errata that are not folded": (
+        {"errata": markdown("## What the sources got wrong\n\n**E1: no.**")},
+        "folded between <details> and </details>",
+    ),
+    "errata in the middle": ({"shown": markdown("## Afterwards")}, "'## Afterwards' comes after it"),
+    "errata without the tag": ({"shown": "\n# %%\nprint(1)\n"}, 'must be tagged: # %% tags=\\["optional"\\]'),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_RULES)
+def test_a_broken_rule_of_the_second_edition_is_named(name):
+    changed, reason = BROKEN_RULES[name]
+    with pytest.raises(SourceError, match=reason):
+        parse(second(**changed), LESSON)
+
+
+def test_the_rules_of_the_second_edition_do_not_bind_the_first():
+    assert parse(source() + "\n".join(f"# %%\nx = {i}\n" for i in range(20)), LESSON)
+
+
+PICTURE = {"image/png": "aGVsbG8=", "text/plain": "<Figure>"}
+
+
+def drawn(alt):
+    """A solved notebook of the second edition with one picture."""
+    _, solved = notebooks(second(), LESSON)
+    cell = solved.cells[-1]
+    cell.outputs = [nbformat.v4.new_output("display_data", data=PICTURE, metadata={"image/png": {"width": 3}})]
+    cell.metadata |= {"alt": alt} if alt else {}
+    return solved, cell
+
+
+def test_an_alternative_text_reaches_the_picture_where_nbconvert_reads_it():
+    solved, cell = drawn("A red square.")
+    builder._label_pictures(solved, SOLVED)
+    assert cell.outputs[0].metadata == {"image/png": {"width": 3, "alt": "A red square."}}
+    nbformat.validate(solved)
+    from nbconvert import HTMLExporter
+
+    assert 'alt="A red square."' in HTMLExporter().from_notebook_node(solved)[0]
+
+
+def test_an_alternative_text_of_a_source_reaches_the_metadata_of_its_cell():
+    student, _ = notebooks(second(shown='\n# %% alt="A number." tags=["optional"]\nprint(1)\n'), LESSON)
+    assert student.cells[-1].metadata == {"alt": "A number.", "tags": ["optional"]}
+
+
+def test_a_picture_without_alternative_text_is_refused_in_the_second_edition_only():
+    solved, _ = drawn(None)
+    with pytest.raises(SourceError, match=r"pictures without an alternative text.*in the cells that begin: print\(1\)"):
+        builder._label_pictures(solved, SOLVED)
+    solved.metadata.jemlib.edition = 1
+    builder._label_pictures(solved, SOLVED)
+
+
+def test_check_refuses_a_committed_picture_without_alternative_text(copied, monkeypatch):
+    monkeypatch.setattr(builder, "_execute", never)
+    text = second()
+    write(copied, text)
+    _, solved = notebooks(text, LESSON)
+    for count, cell in enumerate((c for c in solved.cells if c.cell_type == "code"), start=1):
+        cell.execution_count = count
+    solved.cells[-1].outputs = [nbformat.v4.new_output("display_data", data=PICTURE)]
+    (copied / SOLVED).write_text(builder._text(solved), encoding="utf-8")
+    with pytest.raises(SourceError, match="without an alternative text"):
+        build(root=copied, check=True)
+
+
+def test_the_errata_of_all_lessons_are_listed_on_one_page(tmp_path):
+    (tmp_path / "solutions").mkdir()
+    write(tmp_path, second())
+    page = Path("lessons", "errata.md")
+    assert page in build(root=tmp_path, execute=False)
+    text = (tmp_path / page).read_text(encoding="utf-8")
+    assert f"| E1 | the square is missing | [{LESSON}]({LESSON}.ipynb) |" in text
+    assert f"| P2 | constants | [{LESSON}]({LESSON}.ipynb) |" in text
+    assert "The **lecture notes** are" in text
+    (tmp_path / page).write_text("typed", encoding="utf-8")
+    assert page in build(root=tmp_path, check=True)
+
+
+def test_errata_keep_their_part_and_lose_their_source():
+    text = markdown(
+        "## What the sources got wrong\n\n**E25 (lecture notes): a zero gradient.** **E3 (a): a step\nis missing.** "
+        "**E5, second part: the pair.**"
+    )
+    assert [(e.number, e.title, e.group) for e in errata.errata(text, "x")] == [
+        ("E25", "a zero gradient", "The lecture notes"),
+        ("E3", "(a) a step is missing", "The hand-written notes"),
+        ("E5", "second part: the pair", "The hand-written notes"),
+    ]
+
+
+# --- Symbols ----------------------------------------------------------------------------------------------------
+
+
+def test_the_table_of_symbols_of_the_course_has_one_meaning_for_each_symbol_of_a_lesson():
+    rows = symbols.table()
+    assert {lesson for row in rows for lesson in row.lessons} >= {path.stem[:2] for path in LESSONS}
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ("a | $C$ | `c` | n | one | 01\nb | $C$ | `d` | n | two | 01 02", r"lesson 01: \$C\$ has two meanings"),
+        ("a | $C$ | `c` | n | one | 01\nb | $C_{ij}$ | `d` | n | two | 01", r"lesson 01: \$C\$ has two meanings"),
+        ("a | $C$ | `c` | n | one | 01\na | $D$ | `d` | n | two | 01", "key 'a' twice"),
+        ("a | $C$ | `c` | n | one |", "six columns"),
+    ],
+)
+def test_a_table_of_symbols_that_is_ambiguous_or_broken_is_refused(rows, reason):
+    with pytest.raises(ValueError, match=reason):
+        symbols.table(rows)
+
+
+def test_lessons_may_use_a_letter_differently_when_the_table_says_so():
+    rows = "a | $C$ | `c` | n | one | 01\nb | $C$ | `d` | n | two | 02\nc | $D$ | `e` | n | three | 01 02"
+    assert len(symbols.table(rows)) == 3
+    assert symbols.rendered("A\n\n{{symbols}}\n\nB", "02_x", rows) == (
+        f"A\n\n{symbols.HEAD}\n| $C$ | `d` | n | two |\n| $D$ | `e` | n | three |\n\nB"
+    )
+    assert symbols.rendered("{{symbols: c}}", "01_x", rows) == f"{symbols.HEAD}\n| $D$ | `e` | n | three |"
+    for key, reason in (("z", "no key 'z'"), ("a", "'a' is for lessons 01")):
+        with pytest.raises(ValueError, match=reason):
+            symbols.rendered(f"{{{{symbols: {key}}}}}", "02_x", rows)
+
+
+def test_an_index_does_not_make_another_symbol_but_a_hat_or_a_capital_does():
+    assert [symbols.plain(s) for s in ("C_{ij}", "z_b", r"\lambda_k", "C_Z", r"\hat Z", "Z^A", "H(q)")] == [
+        "C", "z", r"\lambda", "C_Z", r"\hatZ", "Z^A", "H(q)",
+    ]  # fmt: skip
+    assert symbols.clash([("$Z^A, Z^B$", "m"), (r"$p(x,y)$", "n"), (r"$\lambda, \mu$", "o")]) is None
+    assert symbols.clash([(r"$\lambda, \mu$", "o"), (r"$\mu_k$", "p")])
 
 
 # --- Small parts ------------------------------------------------------------------------------------------------

@@ -7,10 +7,17 @@ Conventions of a source (py:percent, runs top to bottom as a script):
 
     # %% exercise="NAME"      the solved function, its body between ### BEGIN SOLUTION and ### END SOLUTION
     # %% check="NAME"         holds `NAME = check(NAME)`
+    # %% alt="..."            what the cell's picture shows, in a sentence, for those who do not see it
     # %% tags=["..."]         tags of a code cell, such as nbval-check-output
-    {{exercise:NAME}}         in markdown: the exercise's header line
+    # %% [markdown] edition="2"   on the first cell: the rules of the second edition hold (see `edition`)
+    {{exercise:NAME}}         in markdown, on a line of its own: the exercise's heading and the line below it
+    {{symbols}}               in markdown, on a line of its own: the notation table (see `symbols`)
 
-Ids, points and headers come from the registry of exercises. The same source gives the same bytes every time.
+Ids, points and headings come from the registry of exercises. The same source gives the same bytes every time.
+
+Alternative texts: for a lesson of the second edition, and a lesson that has one alternative text is of it, every cell
+whose executed output holds a picture must have one. This is known only after a run: `jem build` refuses what it has
+just executed, and `jem build --check` refuses what is committed.
 """
 
 from __future__ import annotations
@@ -28,8 +35,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jemlib.course.machinery.exercises import Exercise, REGISTRY, of_lesson, repository_root
+from jemlib.course.build import edition, errata, symbols
 from jemlib.course.build.readme import filled, read_record
+from jemlib.course.machinery.exercises import REGISTRY, Exercise, of_lesson, repository_root
 from jemlib.experiments import hardware
 from jemlib.files import write_bytes, write_json, write_text
 from jemlib.scales import current_scale
@@ -58,6 +66,7 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 HEADER = re.compile(r"\{\{exercise:(\w+)\}\}")
+LONGEST_HEADING = 84  # characters; Jupyter's outline shows a heading in one line
 # A line that is not Python but IPython's: %magic, %%magic, !command, x = %magic, x = !command, ?x, x?
 IPYTHON = re.compile(r"^[%!?]|^[\w\s.,*\[\]]+=\s*[%!]|^[\w.]+\?{1,2}$")
 # A cell may take this long. The `cpu` scale promises a minute per run, and a cell may hold several.
@@ -114,12 +123,15 @@ def build(
             started = time.perf_counter()
             _execute(solved, paths[1], root)
             _record_seconds(root, source.stem, time.perf_counter() - started, report)
+        if solved is not None:
+            _label_pictures(solved, paths[1].relative_to(root))
         for path, notebook in zip(paths, (student, solved)):
             if notebook is not None and _update(path, _text(notebook), check):
                 changed.append(path.relative_to(root))
     if names is None and check:
         changed += [path.relative_to(root) for path in _left_over(root)]
     changed += _update_picture(root, check)
+    changed += _update_errata(root, check)
     page = root / "README.md"
     if names is None and page.is_file() and _update(page, filled(page.read_text(encoding="utf-8"), root), check):
         changed.append(page.relative_to(root))
@@ -145,6 +157,12 @@ def _update_picture(root: Path, check: bool) -> list[Path]:
     return []
 
 
+def _update_errata(root: Path, check: bool) -> list[Path]:
+    """The page that lists the errata of all lessons."""
+    page = errata.page({source.stem: source.read_text(encoding="utf-8") for source in _sources(root, None)})
+    return [Path(errata.PAGE)] if page is not None and _update(root / errata.PAGE, page, check) else []
+
+
 def _record_seconds(root: Path, lesson: str, seconds: float, report: Callable[[str], None]) -> None:
     """Keep how long a solved lesson ran, for the README. Only scale `cpu` counts: that is what a reader waits for."""
     scale = current_scale()
@@ -157,10 +175,7 @@ def _record_seconds(root: Path, lesson: str, seconds: float, report: Callable[[s
 
 def notebooks(text: str, lesson: str) -> tuple[Any, Any]:
     """The student's and the solved notebook of a source, both without outputs."""
-    import nbformat
-
-    banner = nbformat.v4.new_markdown_cell(_banner(lesson))
-    solved = _notebook([banner, *parse(text, lesson)])
+    solved = _notebook(parse(text, lesson), lesson)
     student = copy.deepcopy(solved)
     for cell in student.cells:
         if cell.cell_type == "code":
@@ -174,11 +189,16 @@ def parse(text: str, lesson: str) -> list[Any]:
 
     cells = [cell for cell in jupytext.reads(text, fmt="py:percent").cells if cell.source.strip()]
     for number, cell in enumerate(cells, start=1):
-        _check_options(cell, f"{lesson}, cell {number}")
+        _check_options(cell, f"{lesson}, cell {number}", first=number == 1)
         _check_marks(cell, f"{lesson}, cell {number}")
         _check_python(cell, f"{lesson}, cell {number}")
     _check_written(cells, lesson)
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            cell.source = _with_symbols(cell.source, lesson)
     _check_exercises(cells, lesson)
+    if edition.is_second(cells) and (broken := edition.broken_rule(cells)):
+        raise SourceError(f"{lesson}: {broken}")
     markdown = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     code = "\n\n".join(cell.source for cell in cells if cell.cell_type == "code")
     _check_sections(markdown, lesson)
@@ -216,14 +236,26 @@ def notation_names(source: str) -> list[str]:
     Args:
         source: a lesson's source, or its markdown alone.
     """
+    return [name for row in notation_rows(source) for name in re.findall(r"`([^`]+)`", row[1])]
+
+
+def notation_rows(source: str) -> list[list[str]]:
+    """The rows of the notation table, column by column; in a source, its `{{symbols}}` counts as what it becomes."""
+    lesson = re.search(r"^(?:# )?# (\d\d) ·", source, flags=re.MULTILINE)
     section = re.search(r"^(?:# )?## +Notation\b.*?$(.*?)(?=^(?:# )?## |\Z)", source, flags=re.MULTILINE | re.DOTALL)
-    names: list[str] = []
-    for line in section[1].splitlines() if section else []:
-        row = line.removeprefix("# ").strip()
-        columns = [column.strip() for column in re.split(r"(?<!\\)\|", row)[1:-1]]
-        if len(columns) >= 3:
-            names += re.findall(r"`([^`]+)`", columns[1])
-    return names
+    text = "\n".join(line.removeprefix("# ") for line in section[1].splitlines()) if section else ""
+    rows = []
+    for line in symbols.rendered(text, lesson[1] if lesson else "").splitlines():
+        columns = [column.strip() for column in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
+        rows += [columns] if len(columns) >= 3 else []
+    return rows
+
+
+def _with_symbols(markdown: str, lesson: str) -> str:
+    try:
+        return symbols.rendered(markdown, lesson)
+    except ValueError as error:
+        raise SourceError(f"{lesson}: {error}") from None
 
 
 def unknown_names(markdown: str, code: str) -> list[str]:
@@ -235,14 +267,20 @@ def unknown_names(markdown: str, code: str) -> list[str]:
 # --- Checking a source ------------------------------------------------------------------------------------------
 
 
-def _check_options(cell: Any, place: str) -> None:
+def _check_options(cell: Any, place: str, *, first: bool) -> None:
     """Only known options: a misspelt one would silently make an exercise an ordinary cell."""
     for option in ("lines_to_next_cell", "lines_to_end_of_cell_marker"):
         cell.metadata.pop(option, None)
-    known = {"exercise", "check", "tags"} if cell.cell_type == "code" else {"tags"}
+    known = {"exercise", "check", "tags", "alt"} if cell.cell_type == "code" else {"tags"}
+    known |= {"edition"} if first else set()
     for option in cell.metadata:
         if option not in known:
             raise SourceError(f"{place}: unknown option {option!r} after # %%; known are {', '.join(sorted(known))}.")
+    alt = cell.metadata.get("alt", "a text")
+    if not isinstance(alt, str) or not alt.strip():
+        raise SourceError(f"{place}: alt must be a sentence that says what is seen; got {alt!r}.")
+    if cell.metadata.get("edition", "2") != "2":
+        raise SourceError(f'{place}: edition must be "2"; got {cell.metadata["edition"]!r}.')
     if "exercise" in cell.metadata and "check" in cell.metadata:
         raise SourceError(f"{place}: a cell holds an exercise or its check, not both.")
 
@@ -300,6 +338,7 @@ def _check_exercises(cells: list[Any], lesson: str) -> None:
             if name in headers:
                 raise SourceError(f"{lesson}: the header of {name} stands twice.")
             headers[name] = position
+            _check_header(cell.source, name, lesson)
     for name in [*at["exercise"], *at["check"], *headers]:
         _registered(name, lesson)
         if name not in at["exercise"]:
@@ -311,6 +350,22 @@ def _check_exercises(cells: list[Any], lesson: str) -> None:
         if not headers[name] < at["exercise"][name] < at["check"][name]:
             raise SourceError(f"{lesson}: the order must be header, exercise, check; not so for {name}.")
         _check_code(name, cells[at["exercise"][name]].source, cells[at["check"][name]].source, lesson)
+
+
+def _check_header(markdown: str, name: str, lesson: str) -> None:
+    """A header becomes a heading: it stands on a line of its own, and not right under another heading."""
+    lines = [line.strip() for line in markdown.split("\n") if line.strip()]
+    mark = f"{{{{exercise:{name}}}}}"
+    if mark not in lines:
+        raise SourceError(f"{lesson}: {mark} must stand on a line of its own; it becomes a heading.")
+    above = lines[lines.index(mark) - 1] if lines.index(mark) else ""
+    if above.startswith("#"):
+        raise SourceError(
+            f"{lesson}: the heading {above!r} stands right above that of {name}; drop it or say something."
+        )
+    heading = _registered(name, lesson).header.split("\n")[0]
+    if len(heading) > LONGEST_HEADING:
+        raise SourceError(f"{lesson}: the title of {name} is too long for an outline: {heading!r}.")
 
 
 def _positions(cells: list[Any], kind: str, lesson: str) -> dict[str, int]:
@@ -348,6 +403,8 @@ def _check_sections(markdown: str, lesson: str) -> None:
         raise SourceError(
             f"{lesson}: ## Notation needs a table | symbol | code | shape | with the code names in backticks."
         )
+    if found := symbols.clash(notation_rows(markdown)):
+        raise SourceError(f"{lesson}: in the notation table {found}")
 
 
 def _tree(code: str) -> ast.Module:
@@ -377,17 +434,15 @@ def _library_identifiers() -> frozenset[str]:
 # --- Writing notebooks ------------------------------------------------------------------------------------------
 
 
-def _banner(lesson: str) -> str:
-    return (
-        f"> Generated from `solutions/{lesson}.py` by `jem build`. Work in this notebook as you like; "
-        "to change the course, edit that file and build again."
-    )
-
-
-def _notebook(cells: list[Any]) -> Any:
+def _notebook(cells: list[Any], lesson: str) -> Any:
     import nbformat
 
-    notebook = nbformat.v4.new_notebook(metadata=copy.deepcopy(METADATA))
+    origin = {
+        "source": f"solutions/{lesson}.py",
+        "generated": "by jem build. To change the course, edit the source and build again.",
+        "edition": 2 if edition.is_second(cells) else 1,
+    }
+    notebook = nbformat.v4.new_notebook(metadata={**copy.deepcopy(METADATA), "jemlib": origin})
     notebook.nbformat_minor = 5
     taken: set[str] = set()
     for cell in cells:
@@ -398,8 +453,12 @@ def _notebook(cells: list[Any]) -> Any:
 
 
 def _metadata(cell: Any) -> dict[str, Any]:
-    """Tags, and what nbgrader (schema 3) needs to release and grade the cell."""
+    """Tags, alternative text, and what nbgrader (schema 3) needs to release and grade the cell."""
     metadata: dict[str, Any] = {"tags": list(cell.metadata["tags"])} if "tags" in cell.metadata else {}
+    if "alt" in cell.metadata:
+        metadata["alt"] = cell.metadata["alt"]
+    if cell.cell_type == "markdown" and cell.source.startswith(f"## {errata.SECTION}"):
+        metadata["jp-MarkdownHeadingCollapsed"] = True  # JupyterLab shows the heading only, until one opens it
     name = cell.metadata.get("exercise") or cell.metadata.get("check")
     if name is None:
         return metadata
@@ -507,6 +566,16 @@ def _adopt_outputs(notebook: Any, executed: Any) -> None:
         cell.outputs, cell.execution_count = done.outputs, done.execution_count
 
 
+def _label_pictures(notebook: Any, path: Path) -> None:
+    """Alternative texts onto the pictures. In a lesson of the second edition, no picture may be without."""
+    edition.label(notebook)
+    missing = edition.without_text(notebook)
+    if missing and notebook.metadata["jemlib"]["edition"] >= 2:
+        raise SourceError(
+            f'{path}: pictures without an alternative text, # %% alt="...", in the cells that begin: {"; ".join(missing)}'
+        )
+
+
 def _execute(notebook: Any, path: Path, root: Path) -> None:
     """Run a notebook in its folder and keep what a reader needs of the outputs."""
     from nbclient import NotebookClient
@@ -524,10 +593,11 @@ def _execute(notebook: Any, path: Path, root: Path) -> None:
         # Another backend than the notebook's own would leave every picture out.
         dropped = ("NBGRADER_EXECUTION", "MPLBACKEND")
         kept = {name: value for name, value in os.environ.items() if name not in dropped}
+        own = copy.deepcopy(notebook.metadata)
         client.execute(env={**kept, "CI": "true"})
     except (CellExecutionError, CellTimeoutError) as error:
         raise RuntimeError(f"{path.relative_to(root)} does not run: {error}") from None
-    notebook.metadata = copy.deepcopy(METADATA)  # the run adds the versions of this machine
+    notebook.metadata = own  # the run adds the versions of this machine
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = _cleaned(cell.outputs)

@@ -91,11 +91,11 @@ class Exercise:
 
     @property
     def header(self) -> str:
-        """The line that stands above the exercise in the notebook."""
+        """What stands above the exercise in the notebook: a heading, and a line of facts."""
         points = f"{self.points} point{'s' if self.points > 1 else ''}"
         return (
-            f"Exercise {self.number} — {self.title} · difficulty {_dots(self.difficulty)} · "
-            f"importance {_dots(self.importance)} · about {self.minutes} minutes · {points}"
+            f"### Exercise {self.number} · {self.title}\n\n*difficulty {_dots(self.difficulty)} · "
+            f"importance {_dots(self.importance)} · about {self.minutes} minutes · {points}*"
         )
 
     @functools.cached_property
