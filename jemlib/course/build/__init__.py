@@ -1,0 +1,1 @@
+"""The builder: notebooks and README tables from their sources."""
