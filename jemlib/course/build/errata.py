@@ -12,7 +12,7 @@ ERRATUM = re.compile(r"\*\*([EP])(\d+)\b(.*?)\*\*", re.DOTALL)
 LAST_OF_THE_HAND_WRITTEN = 15
 INTRODUCTION = """# Errata
 
-Written by `jem build` from the lessons. You need none of this to follow the course; it is for those who read the sources
+Written by `jem build` from the lessons. You need none of this to follow the course; it is for readers of the sources
 beside it. The course grew out of two sets of notes, and each lesson corrects, in an optional section at its end, what
 they say otherwise than the papers and the official code. Cells there verify each correction.
 

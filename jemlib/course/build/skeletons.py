@@ -98,7 +98,9 @@ def new_exercise(lesson: str, function: str, root: Path, houses: Path | None = N
         raise ValueError(f"function must be a name such as jemlib.losses.vicreg; got {function!r}.") from error
     path = (houses or root / "jemlib" / "course" / "lessons") / f"lesson{lesson}" / "exercises.py"
     if not path.is_file():
-        raise ValueError(f"lesson must be one that exists: there is no {path}. Write it with `jem new-lesson {lesson}`.")
+        raise ValueError(
+            f"lesson must be one that exists: there is no {path}. Write it with `jem new-lesson {lesson}`."
+        )
     text = path.read_text(encoding="utf-8")
     if re.search(rf"^ +def {name}\(", text, re.MULTILINE):
         raise ValueError(f"lesson {lesson} has an exercise {name} already.")
