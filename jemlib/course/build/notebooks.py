@@ -572,7 +572,7 @@ def _label_pictures(notebook: Any, path: Path) -> None:
     missing = edition.without_text(notebook)
     if missing and notebook.metadata["jemlib"]["edition"] >= 2:
         raise SourceError(
-            f'{path}: pictures without an alternative text, # %% alt="...", in the cells that begin: {"; ".join(missing)}'
+            f'{path}: pictures without an alternative text, # %% alt="...", in the cells: {"; ".join(missing)}'
         )
 
 

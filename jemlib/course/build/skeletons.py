@@ -15,7 +15,7 @@ from jemlib.files import write_text
 
 HOUSE = {
     "__init__.py": '"""Lesson {number}: {name}."""\n',
-    "exercises.py": '''"""Lesson {number}: the exercises, declared by their answers (see `jemlib.course.machinery.answers`)."""
+    "exercises.py": '''"""Lesson {number}: the exercises; `jemlib.course.machinery.answers` says how."""
 
 from __future__ import annotations
 

@@ -91,12 +91,16 @@ def recorded_claims(lesson: str, root: str | Path | None = None) -> Markdown:
         lessons = sorted({one.lesson for one in claims.known().values()})
         raise ValueError(f"lesson {lesson!r} makes no claims; lessons with claims: {', '.join(lessons)}.")
     records = {record["id"]: record for record in _record(root, "claims").get("claims", [])}
-    lines = ["| claim | criterion | measured, a seed after the other | holds |", "| --- | --- | --- | --- |"]
+    lines = [
+        "| claim | criterion | measured, a seed after the other | images | holds |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for one in known:
         record = records.get(one.id)
         measured = "; ".join(_numbers(n) for n in record["numbers"]) if record else "not recorded here"
+        split = record.get("split", "test") if record else ""
         held = f"{sum(v is True for v in record['holds'])} of {len(record['holds'])}" if record else ""
-        lines.append(f"| {one.statement} | {one.criterion} | {measured} | {held} |")
+        lines.append(f"| {one.statement} | {one.criterion} | {measured} | {split} | {held} |")
     return Markdown("\n".join(lines))
 
 
