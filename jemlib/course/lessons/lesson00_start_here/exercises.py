@@ -438,9 +438,7 @@ declare(
             ".sum() / lengths -> .sum().item() / lengths.item()",
             "the values are right, but no gradient reaches x or y: .item() and float() turn a tensor into a number.",
         ),
-        "float32": Edit(
-            "x.new_zeros -> torch.zeros", "Results keep the type of the input: make new tensors with z.new_zeros(...)."
-        ),
+        "float32": Edit("x.new_zeros -> torch.zeros", "Results keep the type of the input"),
     },
     right=COSINE_RIGHT,
 )

@@ -242,7 +242,7 @@ INFORMATION = declare(
         "nan": Edit("if joint[u, v] > 0 -> if True", NOT_A_NUMBER),
         "upside down": Edit(
             "joint[u, v] / (p_u[u] * p_v[v]) -> p_u[u] * p_v[v] / joint[u, v]",
-            "the fraction is upside down: p(u,v) stands above p(u) p(v). Information is never negative.",
+            "the fraction or the sign is upside down: p(u,v) stands above p(u) p(v). Information is never negative.",
         ),
         "not weighted": Edit("joint[u, v] * torch -> torch", "the weight p(u,v) in front of the logarithm is missing."),
         "weighted by the product": Edit(
@@ -285,7 +285,6 @@ INFORMATION = declare(
             "range(joint.shape[0]) -> range(joint.shape[0] - 1)", "the last row is left out: u runs over all of them."
         ),
         "overwritten": Edit("total + joint -> joint", "each entry overwrites the one before: add to the total."),
-        "sign": Edit("return total -> return -total", "the minus is one too many: information is never negative."),
         "base ignored": Edit("/ math.log(base) ->", BASE_FIXED),
         "always bits": Edit("log(base) -> log(2)", ALWAYS_BITS),
         "log2 and base": Edit("torch.log -> torch.log2", BASE_TWICE),

@@ -556,9 +556,7 @@ declare(
             *("turned around", "absolute", "squared"),
         ),
         **within("covariance_penalty", "not divided", phrase="the covariance term was not divided by D."),
-        **within(
-            "covariance_penalty", "kept the diagonal", "no square", "absolute", "mean", "mean of all", "upper half"
-        ),
+        **within("covariance_penalty", "kept the diagonal", "no square", "absolute", "mean", "mean of all"),
         "no weights": Edit(f"{SUM} -> s + v + c", "the three weights are missing from the total."),
         "no weight of s": Edit("invariance * ->", "the weight of the invariance is missing from the total."),
         "no weight of v": Edit("+ variance * -> +", "the weight of the variance is missing from the total."),
@@ -729,7 +727,7 @@ declare(
         "gamma forgotten": Edit("gamma, eps -> eps=eps", GAMMA_FIXED),
         "eps forgotten": Edit(", eps ->", EPS_FIXED),
         "one term": Edit("[0] -> [1]", "that is the invariance alone; the total comes first, [0]."),
-        "terms as well": Edit("[0] ->", "instead of a tensor"),
+        "terms as well": Edit("[0] ->", "return one tensor"),
         "detached": Edit("[0] -> [0].detach()", NO_GRADIENT.format("z_a or z_b")),
     },
     right={
