@@ -57,5 +57,5 @@ def test_claims_are_shown_with_numbers_and_the_count_of_seeds_on_which_they_hold
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "claims.json").write_text(json.dumps(record))
     text = recorded_claims("02_barlow_twins", root=tmp_path).data
-    assert "trained 0.84, untrained 0.25; trained 0.5 | 1 of 2 |" in text
+    assert "trained 0.84, untrained 0.25; trained 0.5 | test | 1 of 2 |" in text
     assert text.count("not recorded here") == 3

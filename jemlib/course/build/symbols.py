@@ -132,7 +132,8 @@ def table(text: str = TABLE) -> list[Symbol]:
         columns = [column.strip() for column in line.split("|")]
         if len(columns) != 6 or not all(columns[i] for i in (0, 1, 2, 4, 5)):
             raise ValueError(f"a row of the table of symbols has six columns, key to lessons; got {line!r}.")
-        rows.append(Symbol(*columns[:5], tuple(columns[5].split())))
+        key, symbol, code, shape, meaning, lessons = columns
+        rows.append(Symbol(key, symbol, code, shape, meaning, tuple(lessons.split())))
     keys = [row.key for row in rows]
     if twice := {key for key in keys if keys.count(key) > 1}:
         raise ValueError(f"the table of symbols has the key {min(twice)!r} twice.")
