@@ -278,6 +278,17 @@ def gpu(
 
 
 @app.command()
+def progress(
+    lessons: Annotated[list[str] | None, typer.Argument(help="Lessons such as 02_barlow_twins; none: all.")] = None,
+) -> None:
+    """What you have done, attempted and left open, lesson by lesson."""
+    import jemlib.course  # noqa: F401  the exercises register themselves
+    from jemlib.course.machinery.progress import summary
+
+    typer.echo(summary(lessons or None))
+
+
+@app.command()
 def build(
     names: Annotated[list[str] | None, typer.Argument(help="Lessons such as 02_barlow_twins; none: all.")] = None,
     check: Annotated[bool, typer.Option(help="Write nothing; fail if a notebook is not up to date.")] = False,

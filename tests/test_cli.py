@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from jemlib import cli
 from jemlib.cli import app, parse_settings
 
-COMMANDS = ("train", "evaluate", "compare", "claims", "collapse", "check-env", "bench", "gpu", "build")
+COMMANDS = ("train", "evaluate", "compare", "claims", "collapse", "check-env", "bench", "gpu", "build", "progress")
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ import json
 
 import pytest
 
-from jemlib.course import objectives_so_far, recorded_claims
-from jemlib.course.machinery.records import HIDES, TRAITS
-from jemlib.methods import SELF_SUPERVISED, known_settings
+from jemlib.course import objectives_so_far, recorded, recorded_claims
+from jemlib.course.machinery.records import TRAITS
 
 
 def test_every_method_has_its_row_of_traits():
@@ -59,3 +58,48 @@ def test_claims_are_shown_with_numbers_and_the_count_of_seeds_on_which_they_hold
     text = recorded_claims("02_barlow_twins", root=tmp_path).data
     assert "trained 0.84, untrained 0.25; trained 0.5 | test | 1 of 2 |" in text
     assert text.count("not recorded here") == 3
+
+
+# --- recorded: a text with its figures --------------------------------------------------------------------------
+
+CLAIM = "barlow_twins.learns"
+
+
+@pytest.fixture
+def one_record(tmp_path):
+    """A folder with one claim, measured with three seeds, one of which has no number."""
+    (tmp_path / "results").mkdir()
+    numbers = [
+        {"trained": 0.8, "untrained": 0.2},
+        {"trained": 0.9, "untrained": 0.3},
+        {"trained": 41.0, "untrained": None},
+    ]
+    record = {"claims": [{"id": CLAIM, "numbers": numbers}]}
+    (tmp_path / "results" / "claims.json").write_text(json.dumps(record))
+    return tmp_path
+
+
+def test_a_recorded_text_holds_the_means_over_the_seeds_and_says_where_they_come_from(one_record, monkeypatch):
+    monkeypatch.setenv("JEMLIB_SCALE", "cpu")
+    text = recorded(f"From {{{CLAIM}: untrained}} to {{{CLAIM}:trained}}, $\\sqrt{{N}}$.", root=one_record).data
+    assert text.startswith("From 0.25 to 14, $\\sqrt{N}$.")
+    assert "Means over 2 or 3 seeds at scale cpu" in text
+    assert "smoke" not in text
+
+
+def test_a_recorded_text_says_at_scale_smoke_that_the_run_shows_nothing(one_record, monkeypatch):
+    monkeypatch.setenv("JEMLIB_SCALE", "smoke")
+    assert recorded("Text.", root=one_record).data.startswith("**This run is at scale smoke.")
+
+
+def test_a_figure_without_a_record_is_said_to_be_missing(tmp_path):
+    text = recorded(f"It is {{{CLAIM}: trained}}.", root=tmp_path).data
+    assert "It is (not recorded here)." in text
+    assert "Means over" not in text
+
+
+def test_an_unknown_claim_or_number_in_a_recorded_text_is_refused(one_record):
+    with pytest.raises(ValueError, match=r"claim must be one of .*nobody\.claims"):
+        recorded("{nobody.claims: x}", root=one_record)
+    with pytest.raises(ValueError, match="number of barlow_twins.learns must be one of"):
+        recorded(f"{{{CLAIM}: best}}", root=one_record)

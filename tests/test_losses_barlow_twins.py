@@ -22,6 +22,7 @@ from jemlib.losses import (
     redundancy_term,
     standardize,
 )
+from jemlib.losses.barlow_twins import standardize_gradient
 
 Views = tuple[Tensor, Tensor]
 
@@ -159,6 +160,15 @@ def test_barlow_twins_gradient_equals_autograd_and_the_written_out_sums(pair: Vi
     assert_close(closed, auto, rtol=1e-8, atol=atol)
     written_out = torch.tensor(oracles.barlow_twins_gradient(*pair, lambd), dtype=torch.float64)
     assert_close(closed, written_out, rtol=1e-8, atol=atol)
+
+
+@pytest.mark.parametrize(("n", "d"), [(7, 3), (4, 9), (2, 1)])
+def test_standardize_gradient_equals_autograd_for_any_gradient_that_comes_in(n: int, d: int) -> None:
+    generator = torch.Generator().manual_seed(n)
+    g, z = (5 + 3 * torch.randn(n, d, generator=generator, dtype=torch.float64) for _ in range(2))
+    leaf = z.clone().requires_grad_()
+    (g * standardize(leaf, 0.0)).sum().backward()
+    assert_close(standardize_gradient(g, z), leaf.grad, rtol=1e-9, atol=1e-9)
 
 
 @given(pair=varied, lambd=lambdas)

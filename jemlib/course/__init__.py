@@ -3,7 +3,7 @@
 from jemlib.course.machinery.claims import claim
 from jemlib.course.machinery.exercises import Verdict, check, examine, hint, solution
 from jemlib.course.machinery.lessons import load
-from jemlib.course.machinery.records import objectives_so_far, recorded_claims
+from jemlib.course.machinery.records import objectives_so_far, recorded, recorded_claims
 from jemlib.course.machinery.verify import verify
 
 load("exercises")
@@ -15,6 +15,7 @@ __all__ = [
     "examine",
     "hint",
     "objectives_so_far",
+    "recorded",
     "recorded_claims",
     "solution",
     "verify",

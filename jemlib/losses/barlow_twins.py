@@ -139,6 +139,19 @@ def barlow_twins_gradient(z_a: Tensor, z_b: Tensor, lambd: float = 5e-3) -> Tens
     g_c = 2 * lambd * off_diagonal(c) - 2 * torch.diag(1 - c.diagonal())
     # dL/da = b G^T / N
     g_a = b @ g_c.T / z_a.shape[0]
-    # (mean_b g_bj is already 0, because b is centred; it is kept, as the formula of standardising has it)
+    return standardize_gradient(g_a, z_a)
+
+
+def standardize_gradient(g: Tensor, z: Tensor) -> Tensor:
+    """Back through `standardize(z, eps=0)`: from the gradient `g` for its result to the gradient for `z`.
+
+    Args:
+        g: `(N, D)`, the gradient of some loss with respect to the standardised values.
+        z: `(N, D)`; no dimension may be constant.
+
+    Returns:
+        `(N, D)`, in units of g / z.
+    """
+    a = standardize(z, eps=0)
     # dL/dz_bj = [ g_bj - mean_b g_bj - a_bj mean_b(a_bj g_bj) ] / sigma_j
-    return (g_a - g_a.mean(dim=0) - a * (a * g_a).mean(dim=0)) / z_a.std(dim=0, correction=0)
+    return (g - g.mean(dim=0) - a * (a * g).mean(dim=0)) / z.std(dim=0, correction=0)

@@ -149,6 +149,7 @@ def check(f: Answer) -> Answer | Function:
     """
     exercise, function, message = _identify(f, _caller())
     verdict = _examine(exercise, function, message)
+    _note(verdict)
     right = verdict.state == CORRECT
     if os.environ.get("NBGRADER_EXECUTION") and not right:
         if exercise is not None:
@@ -166,6 +167,13 @@ def check(f: Answer) -> Answer | Function:
         verdict.state,
     )
     return exercise.fallback
+
+
+def _note(verdict: Verdict) -> None:
+    from jemlib.course.machinery.progress import note  # it knows the exercises of this module
+
+    if verdict.exercise is not None:
+        note(verdict.exercise, verdict.state)
 
 
 # The colour of each state, and a sign for those who do not see it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,6 +103,49 @@ def recorded_claims(lesson: str, root: str | Path | None = None) -> Markdown:
         held = f"{sum(v is True for v in record['holds'])} of {len(record['holds'])}" if record else ""
         lines.append(f"| {one.statement} | {one.criterion} | {measured} | {split} | {held} |")
     return Markdown("\n".join(lines))
+
+
+# A figure in a text: the claim that measured it, and which of its numbers.
+FIGURE = re.compile(r"\{([\w.-]+):\s*(\w+)\}")
+AT_SMOKE = (
+    "**This run is at scale smoke. What the cells above printed and drew shows nothing about the method.** "
+    "What follows is about runs at scale cpu."
+)
+
+
+def recorded(text: str, root: str | Path | None = None) -> Markdown:
+    """A text about an experiment, with its figures from results/claims.json: means over the recorded seeds.
+
+    Args:
+        text: with figures such as {barlow_twins.learns: trained}: a claim, and a number that it measures.
+        root: the folder that holds results/; None means this repository.
+
+    Raises:
+        ValueError: there is no such claim, or its record has no such number.
+    """
+    from jemlib.course.machinery import claims
+    from jemlib.scales import current_scale
+
+    records = {record["id"]: record for record in _record(root, "claims").get("claims", [])}
+    seeds: set[int] = set()
+
+    def figure(match: re.Match[str]) -> str:
+        record = records.get(validate.choice("claim", match[1], claims.known()))
+        if record is None:
+            return "(not recorded here)"
+        validate.choice(f"number of {match[1]}", match[2], sorted({name for n in record["numbers"] for name in n}))
+        values = [n[match[2]] for n in record["numbers"] if n[match[2]] is not None]
+        seeds.add(len(values))
+        return _rounded(sum(values) / len(values)) if values else "(not recorded here)"
+
+    filled = FIGURE.sub(figure, text)
+    parts = [AT_SMOKE] if current_scale().name == "smoke" else []
+    source = f"*Means over {' or '.join(map(str, sorted(seeds)))} seeds at scale cpu, from results/claims.json.*"
+    return Markdown("\n\n".join([*parts, filled, *([source] if seeds else [])]))
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}"
 
 
 def _numbers(numbers: dict[str, float | None]) -> str:

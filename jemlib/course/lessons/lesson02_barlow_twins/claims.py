@@ -79,3 +79,23 @@ register(
         holds=lambda n: n["removed"] <= n["both"] - 0.20,
     )
 )
+register(
+    Claim(
+        id="barlow_twins.both-removals-allow-copies",
+        statement="Without the invariance term, too, the dimensions of a view repeat each other.",
+        lesson=LESSON,
+        criterion="rms correlation without the term >= 2 x with it",
+        measure=columns(measured, both=("correlation", "both"), removed=("correlation", "no invariance")),
+        holds=lambda n: n["removed"] >= 2 * n["both"],
+    )
+)
+register(
+    Claim(
+        id="barlow_twins.no-invariance-is-below-untrained",
+        statement="Without the invariance term training makes the features worse than untrained ones.",
+        lesson=LESSON,
+        criterion="kNN without the term <= kNN untrained - 0.05",
+        measure=columns(measured, untrained=("knn", None), removed=("knn", "no invariance")),
+        holds=lambda n: n["removed"] <= n["untrained"] - 0.05,
+    )
+)

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from jemlib import losses
+from jemlib import diagnose, losses
 from jemlib.course.machinery.agreement import Case
 from jemlib.course.machinery.answers import Body, Edit, Mistaken, declare, within
-from jemlib.course.machinery.inputs import pairs_with, single_views
+from jemlib.course.machinery.inputs import pairs, pairs_with, single_views, views
+from jemlib.losses.barlow_twins import standardize_gradient
 
 # --- Sentences that serve several exercises ---------------------------------------------------------------------
 
@@ -31,6 +32,14 @@ NO_STOP = "no gradient reaches z_b: Barlow Twins has no stop-gradient, both view
 NO_GRADIENT = (
     "the value is right, but no gradient reaches z_a or z_b: leave out .detach(), .item(), float() and torch.no_grad()."
 )
+NO_PROJECTION = "the projection on the standardised values is missing: sigma depends on z too."
+PROJECTION_ADDED = "the part along a was added; take it away from g: that is the projection."
+PROJECTION_SUMMED = "the part along a is a mean over the batch, not a sum: mean(a * g)."
+BACK_OVER_FEATURES = "the mean of g was taken over the features; it runs over the batch, dim=0."
+NO_SIGMA = "the factor 1/sigma is missing."
+VARIANCE_FOR_SIGMA = "divided by sigma^2 instead of sigma."
+UNBIASED_SIGMA = "sigma was computed with N - 1; here it is divided by N."
+EPS_KEPT = "eps = 0 is needed: the closed form is exact only without eps."
 NO_SQUARE_OFF = (
     "the square on the off-diagonal entries is missing: the plain sum rewards dimensions that are anti-correlated."
 )
@@ -613,12 +622,95 @@ declare(
 )
 
 
-# --- 2.7 barlow_twins_gradient ----------------------------------------------------------------------------------
+# --- 2.7 standardize_gradient -------------------------------------------------------------------------------------
 
 
 def _varying_pairs() -> list[Case]:
     """For the gradient with eps = 0: no dimension may be constant."""
     return [case for case in pairs_with(lambd=0.2)() if "constant" not in case.note]
+
+
+declare(
+    __name__,
+    standardize_gradient,
+    number="2.7",
+    title="back through the standardisation",
+    difficulty=3,
+    importance=2,
+    minutes=12,
+    points=2,
+    hints=(
+        "Take one dimension. A change of one value moves the mean and sigma as well, so all rows of it react.",
+        "The mean takes away the mean of g over the batch. Sigma takes away the part of g along a: a * mean(a * g).",
+        "What is left is divided by sigma, with N: (g - mean(g) - a * mean(a * g)) / sigma, means over dim=0.",
+    ),
+    cases=lambda: [Case(case.args, {}, case.note) for case in _varying_pairs()],
+    gradients=False,
+    closed_form=True,
+    answer="""
+        def standardize_gradient(g, z):
+            centred = z - z.mean(dim=0)
+            sigma = centred.square().mean(dim=0).sqrt()
+            a = centred / sigma
+            return (g - g.mean(dim=0) - a * (a * g).mean(dim=0)) / sigma
+    """,
+    mistakes={
+        "no projection": Edit("- a * (a * g).mean(dim=0) ->", NO_PROJECTION),
+        "no centring of g": Edit(
+            "g - g.mean(dim=0) -> g", "the mean of g over the batch is still there: the mean of z depends on every row."
+        ),
+        "neither": Edit(
+            "(g - g.mean(dim=0) - a * (a * g).mean(dim=0)) -> g",
+            "mean and sigma were taken for constants, so g is only divided by sigma; both depend on z.",
+        ),
+        "projection turned around": Edit("- a * (a -> + a * (a", PROJECTION_ADDED),
+        "projection summed": Edit("(a * g).mean -> (a * g).sum", PROJECTION_SUMMED),
+        "projection along z": Edit(
+            "- a * (a * g) -> - z * (z * g)",
+            "the part along z was taken away; it is the part along the standardised a.",
+        ),
+        "projection along centred z": Edit(
+            "- a * (a * g) -> - centred * (centred * g)",
+            "the part along centred z was taken away; divide it by sigma first: along a.",
+        ),
+        "mean over features": Edit("g.mean(dim=0) -> g.mean(dim=1, keepdim=True)", BACK_OVER_FEATURES),
+        "one mean for all": Edit(
+            "g.mean(dim=0) -> g.mean()", "one mean of all entries of g; each dimension has its own."
+        ),
+        "no 1/sigma": Edit("mean(dim=0)) / sigma -> mean(dim=0))", NO_SIGMA),
+        "times sigma": Edit("mean(dim=0)) / sigma -> mean(dim=0)) * sigma", "multiplied by sigma; divide by it."),
+        "variance for sigma": Edit("mean(dim=0)) / sigma -> mean(dim=0)) / sigma**2", VARIANCE_FOR_SIGMA),
+        "unbiased sigma": Edit("centred.square().mean(dim=0).sqrt() -> z.std(dim=0)", UNBIASED_SIGMA),
+        "eps kept": Edit("mean(dim=0).sqrt() -> mean(dim=0).add(1e-5).sqrt()", EPS_KEPT),
+        "forward": Body("return losses.standardize(z, 0.0)", "that is the way forward; asked is the gradient, from g."),
+    },
+    right={
+        "loop": """
+            result = torch.zeros_like(z)
+            for k in range(z.shape[1]):
+                sigma = z[:, k].var(correction=0).sqrt()
+                a = (z[:, k] - z[:, k].mean()) / sigma
+                result[:, k] = (g[:, k] - g[:, k].sum() / len(z) - a * torch.dot(a, g[:, k]) / len(z)) / sigma
+            return result
+        """,
+        "projection matrix": """
+            n, d = z.shape
+            a = losses.standardize(z, 0.0)
+            eye, ones = torch.eye(n, dtype=z.dtype), torch.ones(n, n, dtype=z.dtype)
+            columns = [(eye - ones / n - torch.outer(a[:, k], a[:, k]) / n) @ g[:, k] for k in range(d)]
+            return torch.stack(columns, dim=1) / z.std(dim=0, correction=0)
+        """,
+        # a is centred, so it sees g with or without its mean
+        "centred first": """
+            sigma = z.var(0, unbiased=False).sqrt()
+            a, g = (z - z.mean(0)) / sigma, g - g.mean(0)
+            return (g - a * torch.einsum("bi,bi->i", a, g) / len(z)) / sigma
+        """,
+    },
+)
+
+
+# --- 2.8 barlow_twins_gradient ------------------------------------------------------------------------------------
 
 
 def _identities(case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor]) -> str | None:
@@ -645,7 +737,7 @@ def _identities(case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor]) -> 
 declare(
     __name__,
     losses.barlow_twins_gradient,
-    number="2.7",
+    number="2.8",
     title="the gradient in closed form",
     difficulty=4,
     importance=2,
@@ -654,9 +746,7 @@ declare(
     hints=(
         "First dL/dC: it is -2 (1 - C_ii) on the diagonal and 2 lambd C_ij off it. Standardise with eps=0.",
         "Then dL/da = b @ G^T / N, because C_ij is the mean over b of a_bi b_bj.",
-        "Then through standardising: a change of one sample also moves the mean and sigma, which takes away two "
-        "parts of g: its mean over the batch, and its part along a.",
-        "dL/dz = (g - mean(g) - a * mean(a * g)) / sigma, column by column, sigma with N.",
+        "Then back through the standardisation: standardize_gradient of exercise 2.7, with dL/da and z_a.",
     ),
     cases=_varying_pairs,
     gradients=False,
@@ -670,25 +760,25 @@ declare(
             g_c = 2 * lambd * c
             g_c = g_c - torch.diag(g_c.diagonal()) - 2 * torch.diag(1 - c.diagonal())
             g_a = b @ g_c.T / n
-            projected = g_a - g_a.mean(dim=0) - a * (a * g_a).mean(dim=0)
-            return projected / z_a.std(dim=0, correction=0)
+            return standardize_gradient(g_a, z_a)
     """,
     mistakes={
-        "no projection": Edit(
-            "- a * (a * g_a).mean(dim=0) ->",
-            "the projection on the standardised values is missing: sigma depends on z_a too.",
+        **within(
+            "standardize_gradient",
+            "no projection",
+            "projection turned around",
+            "projection summed",
+            "no 1/sigma",
+            "variance for sigma",
+            "unbiased sigma",
         ),
-        "projection turned around": Edit(
-            "- a * (a -> + a * (a", "the part along a was added; take it away from g: that is the projection."
+        "sigma of B": Edit(
+            "z_a.std -> z_b.std", "divided by sigma of view B; the derivative is with respect to z_a.", "expanded"
         ),
-        "projection summed": Edit(
-            "(a * g_a).mean -> (a * g_a).sum", "the part along a is a mean over the batch, not a sum: mean(a * g)."
+        "through B": Edit(
+            "(g_a, z_a) -> (g_a, z_b)", "back through the standardisation of view B; the derivative is for z_a."
         ),
-        "no 1/sigma": Edit("/ z_a.std(dim=0, correction=0) ->", "the factor 1/sigma is missing."),
-        "sigma of B": Edit("z_a.std -> z_b.std", "divided by sigma of view B; the derivative is with respect to z_a."),
-        "variance for sigma": Edit("z_a.std -> z_a.var", "divided by sigma^2 instead of sigma."),
-        "unbiased sigma": Edit(", correction=0 ->", "sigma was computed with N - 1; here it is divided by N."),
-        "sign": Edit("return projected -> return -projected", "the sign is turned around."),
+        "sign": Edit("return standardize -> return -standardize", "the sign is turned around."),
         "sign of the diagonal": Edit(
             "- 2 * torch -> + 2 * torch",
             "the sign of the invariance part is wrong: the derivative of (1 - C_ii)^2 is -2 (1 - C_ii).",
@@ -713,18 +803,28 @@ declare(
         "not divided": Edit("g_c.T / n -> g_c.T", "the factor 1/N is missing: C is a mean over the batch."),
         "C not divided": Edit("a.T @ b / n -> a.T @ b", "C was not divided by N: it is a mean over the batch."),
         "a for b": Edit("b @ g_c -> a @ g_c", "dL/da is b @ G^T / N: the other view stands there, not a itself."),
-        "eps kept": Edit("0.0 -> 1e-5", "eps = 0 is needed: the closed form is exact only without eps."),
+        "eps kept": Edit("0.0 -> 1e-5", EPS_KEPT),
         "other branch": Edit(
-            "z_a -> z\nz_b -> z_a\nz, -> z_b,\n(z) -> (z_b)\nz.std -> z_b.std",
+            "z_a -> z\nz_b -> z_a\nz, 0 -> z_b, 0\n(z) -> (z_b)\n, z) -> , z_b)",
             "that is the gradient for z_b; asked is z_a.",
         ),
         "standardised space": Edit(
-            "projected / z_a.std(dim=0, correction=0) -> g_a",
+            "standardize_gradient(g_a, z_a) -> g_a",
             "that is the gradient for the standardised a; the chain rule through standardising is still to come.",
         ),
         "not standardised": Edit("standardize(z_a, 0.0), standardize(z_b, 0.0) -> z_a, z_b", NOT_STANDARDISED),
     },
     right={
+        "expanded": """
+            n = len(z_a)
+            a, b = standardize(z_a, 0.0), standardize(z_b, 0.0)
+            c = a.T @ b / n
+            g_c = 2 * lambd * c
+            g_c = g_c - torch.diag(g_c.diagonal()) - 2 * torch.diag(1 - c.diagonal())
+            g_a = b @ g_c.T / n
+            projected = g_a - g_a.mean(dim=0) - a * (a * g_a).mean(dim=0)
+            return projected / z_a.std(dim=0, correction=0)
+        """,
         "loop": """
             a, b = losses.standardize(z_a, 0), losses.standardize(z_b, 0)
             n, d = a.shape
@@ -749,6 +849,245 @@ declare(
             return torch.stack(columns, dim=1) / z_a.var(0, unbiased=False).sqrt()
         """,
         # b is centred, so the mean over the batch of b @ G^T is 0 already
-        "without the centring term": Edit("- g_a.mean(dim=0) ->"),
+        "without the centring term": """
+            a, b = losses.standardize(z_a, 0), losses.standardize(z_b, 0)
+            c = a.T @ b / len(a)
+            g = b @ (2 * lambd * losses.off_diagonal(c) - 2 * torch.diag(1 - c.diagonal())).T / len(a)
+            return (g - a * (a * g).mean(dim=0)) / z_a.std(dim=0, correction=0)
+        """,
+    },
+)
+
+
+# --- 2.9 redundancy_of_eigenvalues --------------------------------------------------------------------------------
+
+
+def redundancy_of_eigenvalues(mu: Tensor) -> Tensor:
+    """`sum_{i != j} C_ij^2` of a symmetric `C` with ones on its diagonal, from its eigenvalues `(D,)`."""
+    return mu.square().sum() - len(mu)
+
+
+def _spectra() -> list[Case]:
+    """Eigenvalues of correlation matrices: full rank, D > N, one dimension, both types."""
+    batches = [case.args[0] for case in pairs() if "constant" not in case.note]
+    return [Case((torch.linalg.eigvalsh(losses.cross_correlation(z, z, 0.0)),)) for z in batches]
+
+
+declare(
+    __name__,
+    redundancy_of_eigenvalues,
+    number="2.9",
+    title="the redundancy from eigenvalues",
+    difficulty=2,
+    importance=2,
+    minutes=8,
+    points=1,
+    hints=(
+        "The sum of all squared entries of a symmetric matrix is the sum of its squared eigenvalues.",
+        "The redundancy leaves the diagonal out. Its entries are all 1, and there are D of them: len(mu).",
+    ),
+    cases=_spectra,
+    gradients=False,
+    answer="""
+        def redundancy_of_eigenvalues(mu):
+            return mu.square().sum() - len(mu)
+    """,
+    mistakes={
+        "kept the diagonal": Edit("- len(mu) ->", "you kept the diagonal: take away its D squares, which are all 1."),
+        "no square": Edit(".square() ->", "the eigenvalues are not squared; their plain sum is the trace, D."),
+        "square of the sum": Edit("mu.square().sum() -> mu.sum().square()", "the sum was squared; square, then sum."),
+        "minus D squared": Edit("- len(mu) -> - len(mu) ** 2", "D squares of 1 are D, not D^2."),
+        "minus the rank": Edit(
+            "len(mu) -> (mu.abs() > 1e-6).sum()",
+            "the number of eigenvalues that are not 0 was taken away; the diagonal has D entries.",
+        ),
+        "minus one": Edit("len(mu) -> 1", "one was taken away; the diagonal has D entries of 1."),
+        "root": Edit("mu.square().sum() -> mu.norm()", "that is the root of the sum of squares; leave the root out."),
+        "mean": Edit("square().sum() -> square().mean()", "a mean of the squares; the redundancy is a sum."),
+        "largest only": Edit("mu.square().sum() -> mu.max().square()", "only the largest eigenvalue counts here; sum."),
+        "halved": Edit(
+            "mu.square().sum() - len(mu) -> (mu.square().sum() - len(mu)) / 2", "halved: C_ij and C_ji both count."
+        ),
+    },
+    right={
+        "distance to 1": "return (mu - 1).square().sum()",
+        "minus the trace": "return mu @ mu - mu.sum()",
+        "loop": "return sum(m * m for m in mu) - mu.shape[0]",
+        "a matrix": "return torch.diag(mu).pow(2).sum() - mu.numel()",
+    },
+)
+
+
+# --- 2.10 paired_loss: repair -------------------------------------------------------------------------------------
+
+
+def paired_loss(x: Tensor, w: Tensor, lambd: float = 5e-3) -> losses.BarlowTwinsLoss:
+    """Barlow Twins of a linear network: `x` holds view A of all images, then view B, `(2N, P)`; `w` is `(P, D)`."""
+    z_a, z_b = (x @ w).chunk(2)
+    return losses.barlow_twins(z_a, z_b, lambd)
+
+
+def _stacked() -> list[Case]:
+    """Both views below each other, and the weights of a linear network."""
+    found = []
+    for seed, (n, p, d) in enumerate(((6, 5, 4), (5, 3, 2), (8, 4, 6), (7, 6, 3))):
+        kind = torch.float32 if seed == 3 else torch.float64
+        x_a, x_b = views(n, p, 40 + seed, kind, 1, 1)
+        w = torch.randn(p, d, generator=torch.Generator().manual_seed(50 + seed), dtype=torch.float64).to(kind)
+        found.append(Case((torch.cat([x_a, x_b]), w), {"lambd": 0.2} if seed else {}))
+    return found
+
+
+declare(
+    __name__,
+    paired_loss,
+    number="2.10",
+    title="repair: a step that runs and learns nothing",
+    difficulty=2,
+    importance=4,
+    minutes=10,
+    points=2,
+    hints=(
+        "The diagonal of C stays near 0: the two things that are compared have nothing to do with each other.",
+        "x holds N rows of view A, then N rows of view B. Which rows do z[0::2] and z[1::2] take?",
+        "Image b is row b and row b + N. So z_a is the first half of z, and z_b the second.",
+    ),
+    cases=_stacked,
+    fields=("total", "invariance", "redundancy"),
+    answer="""
+        def paired_loss(x, w, lambd=5e-3):
+            z = x @ w
+            n = len(z) // 2
+            return barlow_twins(z[:n], z[n:], lambd)
+    """,
+    mistakes={
+        "as it was": Edit(
+            "z[:n], z[n:] -> z[0::2], z[1::2]",
+            "that is the step as it was: rows 0 and 1 are two images of view A, not two views of one image.",
+        ),
+        "view A twice": Edit(
+            "z[n:] -> z[:n]",
+            "view A is compared with itself: the invariance is 0 from the start, and nothing is learned.",
+        ),
+        "view B twice": Edit("z[:n] -> z[n:]", "view B is compared with itself; view A is the first half of the rows."),
+        "B backwards": Edit("z[n:] -> z[n:].flip(0)", "view B runs backwards: image b is row b and row b + N."),
+        "B shifted": Edit("z[n:] -> z[n:].roll(1, 0)", "view B is off by one row: image b is row b and row b + N."),
+        "halves of the dimensions": Edit(
+            "z[:n], z[n:] -> z.chunk(2, dim=1)[0], z.chunk(2, dim=1)[1]",
+            "the dimensions were cut in two halves; cut the rows.",
+        ),
+        "no network": Edit("x @ w -> x", "the weights w are not used: the loss is that of the pixels."),
+        "stop-gradient": Edit(
+            "z[n:] -> z[n:].detach()", "no gradient flows through view B: Barlow Twins has no stop-gradient."
+        ),
+        "stop-gradient on A": Edit(
+            "z[:n] -> z[:n].detach()", "no gradient flows through view A: Barlow Twins has no stop-gradient."
+        ),
+        "standardised over features": Edit(
+            "x @ w -> losses.standardize((x @ w).T).T",
+            "each row was standardised first, over the features; barlow_twins standardises over the batch by itself.",
+        ),
+        "total only": Edit("z[n:], lambd) -> z[n:], lambd)[0]", "return the 3 values"),
+    },
+    right={
+        "chunk": "z_a, z_b = (x @ w).chunk(2)\nreturn losses.barlow_twins(z_a, z_b, lambd)",
+        "one product each": """
+            x_a, x_b = x[: len(x) // 2], x[len(x) // 2 :]
+            return tuple(losses.barlow_twins(x_a @ w, x_b @ w, lambd))
+        """,
+        "view": "z = (x @ w).view(2, len(x) // 2, -1)\nreturn losses.barlow_twins(z[0], z[1], lambd)",
+        "row by row": """
+            z, n = x @ w, len(x) // 2
+            z_a = torch.stack([z[b] for b in range(n)])
+            z_b = torch.stack([z[b + n] for b in range(n)])
+            return losses.barlow_twins(z_a, z_b, lambd)
+        """,
+    },
+)
+
+
+# --- 2.11 correlation_offdiagonal ---------------------------------------------------------------------------------
+
+
+def _batches() -> list[Case]:
+    """One view each, at least two dimensions, none of them constant."""
+    found = [case.args[0] for case in pairs() if "constant" not in case.note]
+    return [Case((z,)) for z in found if z.shape[1] > 1]
+
+
+declare(
+    __name__,
+    diagnose.correlation_offdiagonal,
+    number="2.11",
+    title="do the dimensions of one view repeat each other?",
+    difficulty=2,
+    importance=4,
+    minutes=8,
+    points=1,
+    hints=(
+        "The correlations within one view are cross_correlation(z, z, 0.0), with eps = 0.",
+        "redundancy_term sums the squares off the diagonal. There are D (D - 1) of them.",
+        "Root mean square: divide the sum by D (D - 1), then take the root.",
+    ),
+    cases=_batches,
+    gradients=False,
+    answer="""
+        def correlation_offdiagonal(z):
+            d = z.shape[1]
+            return torch.sqrt(redundancy_term(cross_correlation(z, z, 0.0)) / (d * (d - 1)))
+    """,
+    mistakes={
+        "no root": Edit("torch.sqrt ->", "the root is missing: root mean square."),
+        "kept the diagonal": Edit(
+            "redundancy_term(cross_correlation(z, z, 0.0)) -> cross_correlation(z, z, 0.0).square().sum()",
+            "you kept the diagonal: a dimension always repeats itself.",
+        ),
+        "all entries": Edit(
+            "torch.sqrt(redundancy_term(cross_correlation(z, z, 0.0)) / (d * (d - 1))) "
+            "-> cross_correlation(z, z, 0.0).square().mean().sqrt()",
+            "the mean runs over all D^2 entries, the diagonal among them.",
+        ),
+        "divided by D squared": Edit(
+            "(d * (d - 1)) -> d**2", "divided by D^2; off the diagonal there are D (D - 1) entries."
+        ),
+        "divided by D": Edit("(d * (d - 1)) -> d", "divided by D; off the diagonal there are D (D - 1) entries."),
+        "divided by half": Edit(
+            "(d * (d - 1)) -> (d * (d - 1) / 2)", "divided by the number of pairs, but each pair is in the sum twice."
+        ),
+        "not divided": Edit("/ (d * (d - 1)) ->", "that is the root of a sum; take the mean of the squares first."),
+        "eps kept": Edit(
+            "z, 0.0 -> z", "eps = 0 is needed: with eps small embeddings look less correlated than they are."
+        ),
+        "of the samples": Edit("(z, z, 0.0) -> (z.T, z.T, 0.0)", "the samples were correlated; compare dimensions."),
+        "covariance": Edit(
+            "cross_correlation(z, z, 0.0) -> ((z - z.mean(0)).T @ (z - z.mean(0)) / len(z))",
+            "those are covariances: divide each dimension by its standard deviation.",
+        ),
+        "mean absolute value": Edit(
+            "torch.sqrt(redundancy_term(cross_correlation(z, z, 0.0)) / (d * (d - 1))) "
+            "-> losses.off_diagonal(cross_correlation(z, z, 0.0)).abs().sum() / (d * (d - 1))",
+            "a mean of absolute values; asked is the root of the mean of squares.",
+        ),
+        "mean with signs": Edit(
+            "torch.sqrt(redundancy_term(cross_correlation(z, z, 0.0)) / (d * (d - 1))) "
+            "-> losses.off_diagonal(cross_correlation(z, z, 0.0)).sum() / (d * (d - 1))",
+            "the plain mean: correlations of opposite sign cancel. Square them first.",
+        ),
+    },
+    right={
+        "loop": """
+            c = losses.cross_correlation(z, z, 0.0)
+            d = len(c)
+            return (sum(c[i, j] ** 2 for i in range(d) for j in range(d) if i != j) / (d * (d - 1))).sqrt()
+        """,
+        "corrcoef": """
+            r = torch.corrcoef(z.T)
+            return r[~torch.eye(len(r), dtype=torch.bool)].square().mean().sqrt()
+        """,
+        "normalised columns": """
+            columns = F.normalize(z - z.mean(dim=0), dim=0)
+            r = columns.T @ columns
+            return (r - torch.diag(r.diagonal())).norm() / (len(r) * (len(r) - 1)) ** 0.5
+        """,
     },
 )
