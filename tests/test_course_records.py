@@ -7,7 +7,7 @@ import json
 import pytest
 
 from jemlib.course import objectives_so_far, recorded, recorded_claims
-from jemlib.course.machinery.records import TRAITS
+from jemlib.course.machinery.records import HIDES, TRAITS
 
 
 def test_every_method_has_its_row_of_traits():
