@@ -1007,7 +1007,7 @@ for name, settings in REMOVALS.items():
     near = nearest_prototypes(run, images, held_out).test
     counts[name] = torch.bincount(near, minlength=PROTOTYPES)
     with torch.no_grad():
-        predicted = torch.softmax(run.prototypes(embeddings(run, held_out)) / run.temperature, dim=1)
+        predicted = torch.softmax(run.prototypes(embeddings(run, held_out)) / run.config.temperature, dim=1)
     entropies[name] = assignment_entropy(predicted)
     short[name] = {
         "loss": histories[name].rows[-1]["total"],

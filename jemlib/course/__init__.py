@@ -1,5 +1,6 @@
 """What the notebooks call: exercises with their checks, derivation steps, and claims that are measured."""
 
+from jemlib.course.machinery import progress
 from jemlib.course.machinery.claims import claim
 from jemlib.course.machinery.exercises import Verdict, check, examine, hint, solution
 from jemlib.course.machinery.lessons import load
@@ -15,6 +16,7 @@ __all__ = [
     "examine",
     "hint",
     "objectives_so_far",
+    "progress",
     "recorded",
     "recorded_claims",
     "solution",
