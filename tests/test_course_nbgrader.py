@@ -49,7 +49,9 @@ def release(course: Path, solved: object) -> list[str]:
     folder = course / "source" / "lesson"
     folder.mkdir(parents=True)
     nbformat.write(solved, folder / f"{LESSON}.ipynb")
-    (course / "nbgrader_config.py").write_text("c = get_config()\nc.CourseDirectory.course_id = 'jem'\n")
+    # nbgrader gives a cell 30 seconds and a kernel 60 to start; a busy machine may need more.
+    settings = ("CourseDirectory.course_id = 'jem'", "Execute.timeout = 500", "Execute.startup_timeout = 500")
+    (course / "nbgrader_config.py").write_text("\n".join(["c = get_config()", *(f"c.{line}" for line in settings)]))
     nbgrader_command(course, "generate_assignment", "lesson")
     released = nbformat.read(course / "release" / "lesson" / f"{LESSON}.ipynb", as_version=4)
     return [cell.source for cell in released.cells]
