@@ -39,7 +39,7 @@ def nbgrader_command(course: Path, *arguments: str) -> None:
         cwd=course,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1800,  # a guard against hanging
     )
     assert done.returncode == 0, done.stderr[-3000:]
 
