@@ -26,6 +26,7 @@ def _no_window(monkeypatch: pytest.MonkeyPatch) -> None:
     plt.switch_backend("agg")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "draw",
     [
