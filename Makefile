@@ -23,7 +23,7 @@ help:
 	@echo "make lab          install, then open JupyterLab on lessons/ (ARGS='--no-browser --port=8899' is passed on)"
 	@echo "make test         install, lint, check types, run the tests, check and run every notebook"
 	@echo "make unit         all tests of the library, without the notebooks (ARGS='--shuffle 1': in random order)"
-	@echo "make unit-fast    the same without what is marked slow: at most a minute on two cores"
+	@echo "make unit-fast    the same without what is marked slow, in two processes: while you work"
 	@echo "make fuzz         the property tests with many random examples (EXAMPLES=500 each)"
 	@echo "make gpu          on a machine with a CUDA GPU: its tests, speeds and one run, in 8 minutes (ARGS='--data ...')"
 	@echo "make build        write the notebooks anew from solutions/*.py"
@@ -61,8 +61,9 @@ types: install-dev
 unit: install-dev
 	$(PY) -m pytest -q $(ARGS)
 
+# Two processes of one thread each; a file stays in one of them, because its tests share what is slow to make.
 unit-fast: install-dev
-	$(PY) -m pytest -q -m "not slow" $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -m "not slow" -n 2 --dist loadfile $(ARGS)
 
 # Other examples every time; HYPOTHESIS_PROFILE=fuzz does the same for one file by hand.
 fuzz: install-dev

@@ -78,6 +78,7 @@ def test_the_reference_written_as_an_own_function_is_correct(exercise):
     assert (verdict.state, verdict.exercise) == ("correct", exercise.name), verdict.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("exercise", "name"), RIGHT, ids=ids(RIGHT))
 def test_another_right_way_of_writing_it_is_correct(exercise, name):
     verdict = examine(named(exercise.name, exercise.right[name]))

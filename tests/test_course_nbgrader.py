@@ -39,7 +39,7 @@ def nbgrader_command(course: Path, *arguments: str) -> None:
         cwd=course,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1800,  # a guard against hanging
     )
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -49,7 +49,11 @@ def release(course: Path, solved: object) -> list[str]:
     folder = course / "source" / "lesson"
     folder.mkdir(parents=True)
     nbformat.write(solved, folder / f"{LESSON}.ipynb")
-    (course / "nbgrader_config.py").write_text("c = get_config()\nc.CourseDirectory.course_id = 'jem'\n")
+    # By default a cell has 30 seconds, a kernel 60 to start, and printed lines 4 to arrive: on a busy machine the last
+    # of these failed a cell that only imports torch.
+    times = [f"c.Execute.{name} = 500" for name in ("timeout", "startup_timeout", "iopub_timeout")]
+    settings = ["c = get_config()", "c.CourseDirectory.course_id = 'jem'", *times]
+    (course / "nbgrader_config.py").write_text("\n".join(settings))
     nbgrader_command(course, "generate_assignment", "lesson")
     released = nbformat.read(course / "release" / "lesson" / f"{LESSON}.ipynb", as_version=4)
     return [cell.source for cell in released.cells]

@@ -119,6 +119,7 @@ def starting_matrices(seed: int) -> tuple[Tensor, Tensor]:
     return 0.4 * normal(seed, 4, 4), (q * torch.tensor([0.3, 0.45, 0.6, 0.7], dtype=torch.float64)) @ q.T
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_only_stop_gradient_together_with_a_predictor_keeps_the_rank(seed: int) -> None:
     w, w_p = starting_matrices(seed)

@@ -37,6 +37,7 @@ HISTORY = History(
 USED, ONE = torch.arange(1, 65), torch.eye(64)[0] * 2000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "draw",
     [

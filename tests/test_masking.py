@@ -200,6 +200,7 @@ def test_sparse_forward_is_a_network_over_visible_positions() -> None:
         torch.testing.assert_close(sparse_forward(nn.Sequential(first, second, *pools), x, mask), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("name", ["conv_small", "resnet18"])
 def test_sparse_forward_of_an_unmasked_image_is_the_plain_trunk(name: str, training: bool) -> None:
@@ -212,6 +213,7 @@ def test_sparse_forward_of_an_unmasked_image_is_the_plain_trunk(name: str, train
         torch.testing.assert_close(value, other, msg=key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize(
     ("name", "how", "patch"),

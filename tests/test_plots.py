@@ -27,6 +27,7 @@ def _no_window(monkeypatch: pytest.MonkeyPatch) -> None:
     plt.switch_backend("agg")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "draw",
     [
@@ -139,6 +140,7 @@ def test_the_factor_table_prints_each_value_and_a_dash_for_what_is_missing() -> 
         (lambda: plots.few_labels({}), "at least one number of labels"),
     ],
 )
-def test_bad_input_to_pictures_of_probes_is_named(draw, message) -> None:
+def test_bad_input_to_pictures_of_probes_is_named_and_leaves_no_figure_open(draw, message) -> None:
     with pytest.raises(ValueError, match=message):
         draw()
+    assert plt.get_fignums() == []

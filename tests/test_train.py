@@ -42,6 +42,7 @@ def trained(images: Images, seed: int = 0, **settings: object) -> dict[str, torc
     return weights(method)
 
 
+@pytest.mark.slow
 def test_one_seed_gives_one_result_and_another_seed_another(images: Images) -> None:
     assert same(trained(images), trained(images))
     assert not same(trained(images), trained(images, seed=1))

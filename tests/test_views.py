@@ -141,6 +141,7 @@ def assert_same_distribution(name: str, ours: Tensor, theirs: Tensor) -> None:
     assert p_value > 0.001, f"{name}: our draws and torchvision's differ, p = {p_value:.2g}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("height", "width", "scale", "ratio"),
     [
@@ -247,6 +248,7 @@ def test_samples_without_jitter_keep_neutral_factors() -> None:
     assert (p.hue[off] == 0).all()
 
 
+@pytest.mark.slow
 def test_jittered_colours_have_torchvisions_distribution_although_the_hue_comes_last() -> None:
     torch.manual_seed(0)
     image = photos(1, seed=3)

@@ -262,12 +262,15 @@ def embedding_map(
     """
     named = points if isinstance(points, dict) else {title: points}
     truth = np.asarray(labels)
+    for values in named.values():  # before there is a figure, which would stay open
+        if np.shape(values) != (len(truth), 2):
+            raise ValueError(
+                f"points must have shape ({len(truth)}, 2), as many as labels; got {tuple(np.shape(values))}."
+            )
     with style():
         figure, axes = plt.subplots(1, len(named), figsize=(4.1 * len(named) + 1.5, 4.1), squeeze=False)
         for axis, (name, values) in zip(axes[0], named.items()):
             xy = np.asarray(values)
-            if xy.shape != (len(truth), 2):
-                raise ValueError(f"points must have shape ({len(truth)}, 2), as many as labels; got {xy.shape}.")
             for look, label in zip(scatter_styles(), np.unique(truth)):
                 axis.scatter(*xy[truth == label].T, label=class_name(label, class_names), **look)
             axis.set(title=name, xticks=[], yticks=[])
