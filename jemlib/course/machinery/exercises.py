@@ -174,7 +174,9 @@ LISTENERS: list[Callable[[str, str], None]] = []
 
 
 def _note(verdict: Verdict) -> None:
-    for listener in LISTENERS if verdict.exercise is not None else ():
+    if verdict.exercise is None:
+        return
+    for listener in LISTENERS:
         listener(verdict.exercise, verdict.state)
 
 
