@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from lesson_source import LESSON, NOTATION, STANDARDIZE, exercise, markdown, source
 
-from jemlib.course.build import errata, symbols
+from jemlib.course.build import errata, outputs, symbols
 from jemlib.course.build import notebooks as builder
 from jemlib.course.build.notebooks import SourceError, build, clear_solutions, notation_names, notebooks, parse
 from jemlib.course.machinery.exercises import REGISTRY, of_lesson
@@ -267,7 +267,7 @@ def test_lessons_are_chosen_by_name_or_number(copied):
 def test_progress_bars_and_stderr_are_dropped_and_streams_joined():
     new = nbformat.v4.new_output
     widget = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "bar"}
-    kept = builder._cleaned(
+    kept = outputs._cleaned(
         [
             new("stream", name="stdout", text="10%\r50%\r"),
             new("stream", name="stderr", text="a warning"),
@@ -294,7 +294,7 @@ def test_outputs_that_only_one_machine_has_are_refused(tmp_path, text):
     output = nbformat.v4.new_output("stream", name="stdout", text=text.format(root=tmp_path))
     cell = nbformat.v4.new_code_cell("print(x)", outputs=[output])
     with pytest.raises(RuntimeError, match=r"02.ipynb: the output .* print something else there:\nprint\(x\)"):
-        builder._refuse_local(cell, Path("02.ipynb"), tmp_path)
+        outputs._refuse_local(cell, Path("02.ipynb"), tmp_path)
 
 
 # --- Bad sources are refused ------------------------------------------------------------------------------------
@@ -532,7 +532,7 @@ def test_an_alternative_text_reaches_the_picture_where_nbconvert_reads_it():
     nbformat.validate(solved)
     from nbconvert import HTMLExporter
 
-    assert 'alt="A red square."' in HTMLExporter().from_notebook_node(solved)[0]
+    assert 'alt="A red square."' in HTMLExporter(template_name="classic").from_notebook_node(solved)[0]
 
 
 def test_an_alternative_text_of_a_source_reaches_the_metadata_of_its_cell():
@@ -542,7 +542,7 @@ def test_an_alternative_text_of_a_source_reaches_the_metadata_of_its_cell():
 
 def test_a_picture_without_alternative_text_is_refused_in_the_second_edition_only():
     solved, _ = drawn(None)
-    with pytest.raises(SourceError, match=r"pictures without an alternative text.*in the cells that begin: print\(1\)"):
+    with pytest.raises(SourceError, match=r"pictures without an alternative text.*in the cells: print\(1\)"):
         builder._label_pictures(solved, SOLVED)
     solved.metadata.jemlib.edition = 1
     builder._label_pictures(solved, SOLVED)

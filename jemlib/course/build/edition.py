@@ -59,7 +59,7 @@ def unseen(cells: list[Any]) -> str | None:
     for heading in [*_headings(cells), "## the end"]:
         if heading.startswith("## "):
             if section is not None and not seen:
-                return f'{section!r} needs a part "### {SECTION}" after its runs.'
+                return f'{section!r} needs a part "### {SEE}" after its runs.'
             section, seen = (heading, False) if heading.startswith("## Experiment") else (None, True)
         seen = seen or heading.startswith(f"### {SEE}")
     return None
@@ -95,7 +95,7 @@ def without_text(notebook: Any) -> list[str]:
 
 
 def label(notebook: Any) -> None:
-    """Put each cell's alternative text on its pictures: `metadata["image/png"]["alt"]`, as nbconvert reads it."""
+    """Put each cell's alternative text on its pictures, where nbconvert's classic template reads it."""
     for cell in notebook.cells:
         for output, kind in pictures(cell) if cell.cell_type == "code" else []:
             own = dict(output.metadata.get(kind, {}))
