@@ -726,20 +726,20 @@ many = torch.nn.functional.normalize(torch.randn(8, 3, generator=generator, dtyp
 place = torch.nn.functional.normalize(torch.randn(3, generator=generator, dtype=torch.float64), dim=0)
 
 
-def collapsed_loss(place, prototypes=many):
+def collapsed_loss(place, prototypes):
     scores = (torch.nn.functional.normalize(place, dim=0) @ prototypes.T).expand(n, 8)
     return losses.swav(scores, scores).total
 
 
-for _ in range(2000):
-    leaf = place.clone().requires_grad_()
-    (push,) = torch.autograd.grad(collapsed_loss(leaf), leaf)
-    place = torch.nn.functional.normalize(place - 0.02 * push, dim=0)
+for _ in range(600):
+    push = (torch.softmax(many @ place / 0.1, dim=0) - 1 / 8) @ many  # (p - 1/K), through the prototypes
+    place = torch.nn.functional.normalize(place - 0.02 * (push - (push @ place) * place) / 0.1, dim=0)
+leaf, pushed = place.clone().requires_grad_(), many.clone().requires_grad_()
+at_rest = collapsed_loss(leaf, pushed)
+at_rest.backward()
 verify("K > D: the scores are not all equal", (many @ place).std() > 0.01)
-verify("yet the collapsed embedding rests", push, 0)
-verify("at a loss above log K", collapsed_loss(place) > math.log(8))
-pushed = many.clone().requires_grad_()
-collapsed_loss(place, pushed).backward()
+verify("yet the collapsed embedding rests: no push along the sphere", leaf.grad, 0)
+verify("at a loss above log K", at_rest > math.log(8))
 verify("and the prototypes are pushed on", pushed.grad.norm() > 1e-3)
 
 # %% [markdown]
