@@ -8,7 +8,7 @@ import torch
 from jemlib import nets
 from jemlib.nets import BACKBONES, build_backbone, head
 from jemlib.nets.backbones import conv_small
-from jemlib.nets.transformer import PatchTransformer, attend
+from jemlib.nets.transformer import Block, PatchTransformer, attend
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -58,7 +58,7 @@ def test_attention_written_out_equals_the_fused_kernel() -> None:
 def test_a_block_is_torchs_pre_norm_layer_with_the_same_weights() -> None:
     """Query, key and value in this order, as torch keeps them: another order is another network of the same weights."""
     torch.manual_seed(0)
-    block = nets.Block(12, heads=3).double()
+    block = Block(12, heads=3).double()
     theirs = torch.nn.TransformerEncoderLayer(
         12, 3, 48, dropout=0.0, activation="gelu", batch_first=True, norm_first=True, dtype=torch.float64
     )

@@ -1,15 +1,13 @@
-"""Probes: planted structure is found as it was planted, noise is not, and bad input is named."""
+"""Probes of factors, layers and few labels: what is planted is found, noise is not, and bad input is named."""
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
-from hypothesis import strategies as st
+from planted import generator, planted_clusters, randn
 
 from jemlib import methods
 from jemlib.data import Images, load
@@ -18,21 +16,6 @@ from jemlib.nets import evaluating
 from jemlib.views import normalize
 
 N, M, D = 300, 200, 12
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def randn(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=generator(seed))
-
-
-def clusters(classes: int, each: int, *, spread: float, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gaussian clusters around orthogonal centres: features `(classes * each, 16)` and labels, shuffled."""
-    labels = torch.arange(classes).repeat(each)[torch.randperm(classes * each, generator=generator(seed))]
-    centres = 5 * torch.linalg.qr(randn(16, 16)).Q  # not the axes, so that no dimension is idle
-    return centres[labels] + spread * randn(len(labels), 16, seed=seed + 1), labels
 
 
 def probe(z: torch.Tensor, factors: dict[str, torch.Tensor], **options) -> dict[str, float]:
@@ -212,7 +195,7 @@ def test_the_factor_table_of_photographs_is_an_error() -> None:
 
 
 def test_accuracy_rises_with_the_number_of_labels() -> None:
-    z, y = clusters(5, 60, spread=2.5)
+    z, y = planted_clusters(5, 60, spread=2.5)
     found = probes.few_label_accuracy(z[:200], y[:200], z[200:], y[200:], (1, 5, 25))
     assert list(found) == [1, 5, 25]
     means = [mean for mean, _ in found.values()]
@@ -221,14 +204,14 @@ def test_accuracy_rises_with_the_number_of_labels() -> None:
 
 
 def test_separate_clusters_need_one_label_each_and_collapse_stays_at_chance() -> None:
-    z, y = clusters(4, 30, spread=0.01)
+    z, y = planted_clusters(4, 30, spread=0.01)
     assert probes.few_label_accuracy(z, y, z, y, (1,)) == {1: (1.0, 0.0)}
     mean, _ = probes.few_label_accuracy(torch.ones_like(z), y, torch.ones_like(z), y, (5,))[5]
     assert mean == pytest.approx(0.25)
 
 
 def test_draws_follow_the_seed_and_the_spread_is_that_of_a_sample() -> None:
-    z, y = clusters(3, 40, spread=4.0)
+    z, y = planted_clusters(3, 40, spread=4.0)
     found = [probes.few_label_accuracy(z, y, z, y, (2,), draws=2, seed=s)[2] for s in (0, 0, 1)]
     assert found[0] == found[1] != found[2]
     first = probes.few_label_accuracy(z, y, z, y, (2,), draws=1, seed=0)[2]
@@ -239,7 +222,7 @@ def test_draws_follow_the_seed_and_the_spread_is_that_of_a_sample() -> None:
 
 
 def test_all_labels_of_a_balanced_set_leave_nothing_to_draw() -> None:
-    z, y = clusters(3, 10, spread=4.0)
+    z, y = planted_clusters(3, 10, spread=4.0)
     _, spread = probes.few_label_accuracy(z, y, z, y, (10,), draws=3)[10]
     assert spread == pytest.approx(0, abs=1e-9)
 
@@ -270,182 +253,3 @@ def test_bad_input_to_few_labels_is_named(change, error, message) -> None:
     }  # fmt: skip
     with pytest.raises(error, match=message):
         probes.few_label_accuracy(**(arguments | change))
-
-
-# --- clusters ---------------------------------------------------------------------------------------------------
-
-
-@given(st.permutations(range(6)), st.integers(0, 99))
-def test_a_labelled_sample_of_each_planted_cluster_names_them_all(order, seed) -> None:
-    labels = torch.arange(6).repeat(5)[torch.randperm(30, generator=generator(seed))]
-    assignments = torch.tensor(order)[labels]
-    labelled = [int((labels == c).nonzero()[0]) for c in range(6)]
-    named = probes.name_clusters(assignments, labels, labelled)
-    assert named.accuracy == 1
-    assert torch.equal(named.predicted, labels)
-    assert torch.equal(named.classes[torch.tensor(order)], torch.arange(6))
-
-
-def test_the_majority_names_a_cluster_and_the_lower_class_wins_a_tie() -> None:
-    assignments = torch.tensor([0, 0, 0, 1, 1, 0, 1])
-    labels = torch.tensor([2, 2, 1, 2, 1, 2, 0])
-    named = probes.name_clusters(assignments, labels, [0, 1, 2, 3, 4])
-    assert named.classes.tolist() == [2, 1]
-    assert named.accuracy == 0.5  # samples 5 (right) and 6 (wrong)
-    again = probes.name_clusters(assignments, labels, torch.tensor([2, 2, 2, 0, 1]))
-    assert again.classes.tolist() == [2, -1]  # a repeated position is one vote
-
-
-def test_a_cluster_without_labels_is_unnamed_or_takes_the_name_of_the_nearest() -> None:
-    assignments, labels = torch.tensor([0, 1, 2, 2, 0]), torch.tensor([4, 3, 3, 3, 4])
-    alone = probes.name_clusters(assignments, labels, [0, 1])
-    assert alone.classes.tolist() == [4, 3, -1]
-    assert alone.accuracy == pytest.approx(1 / 3)
-    centroids = torch.tensor([[0.0, 0.0], [5.0, 0.0], [4.0, 1.0], [0.0, 1.0]])
-    near = probes.name_clusters(assignments, labels, [0, 1], centroids=centroids)
-    assert near.classes.tolist() == [4, 3, 3, 4]
-    assert near.accuracy == 1
-
-
-def test_unknown_labels_are_not_scored_and_nothing_to_score_is_nan() -> None:
-    assignments = torch.tensor([0, 0, 1, 1])
-    assert probes.name_clusters(assignments, torch.tensor([0, -1, 1, 0]), [0, 2]).accuracy == 0
-    assert math.isnan(probes.name_clusters(assignments, torch.tensor([0, -1, 1, -1]), [0, 2]).accuracy)
-
-
-@given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 999))
-def test_hungarian_accuracy_is_the_best_of_all_one_to_one_namings(k, c, seed) -> None:
-    assignments = torch.randint(k, (15,), generator=generator(seed))
-    labels = torch.randint(c, (15,), generator=generator(seed + 1))
-    wide = max(k, c)
-    best = 0
-    for naming in itertools.permutations(range(wide)):
-        best = max(best, sum(naming[a] == b for a, b in zip(assignments.tolist(), labels.tolist())))
-    assert probes.hungarian_accuracy(assignments, labels) == pytest.approx(best / 15)
-
-
-@given(st.permutations(range(5)), st.integers(0, 99))
-def test_cluster_scores_ignore_how_clusters_are_numbered(order, seed) -> None:
-    labels = torch.randint(5, (40,), generator=generator(seed))
-    noisy = torch.where(torch.rand(40, generator=generator(seed)) < 0.3, 0, labels)
-    for score in (probes.hungarian_accuracy, probes.normalized_mutual_information):
-        assert score(torch.tensor(order)[noisy], labels) == pytest.approx(score(noisy, labels))
-        assert score(torch.tensor(order)[labels], labels) == pytest.approx(1)
-
-
-def test_mutual_information_is_that_of_the_definition() -> None:
-    a, b = torch.tensor([0, 0, 0, 1, 1, 2]), torch.tensor([0, 0, 1, 1, 1, 0])
-    joint = torch.zeros(3, 2, dtype=torch.float64)
-    for i, j in zip(a.tolist(), b.tolist()):
-        joint[i, j] += 1 / 6
-
-    def entropy(p: torch.Tensor) -> float:
-        return -sum(x * math.log(x) for x in p.flatten().tolist() if x > 0)
-
-    h_a, h_b = entropy(joint.sum(1)), entropy(joint.sum(0))
-    expected = (h_a + h_b - entropy(joint)) / ((h_a + h_b) / 2)
-    assert probes.normalized_mutual_information(a, b) == pytest.approx(expected, rel=1e-12)
-
-
-def test_cluster_scores_at_collapse() -> None:
-    one, labels = torch.zeros(10, dtype=torch.int64), torch.tensor([0] * 4 + [1] * 3 + [2] * 3)
-    assert probes.hungarian_accuracy(one, labels) == pytest.approx(0.4)
-    assert probes.normalized_mutual_information(one, labels) == pytest.approx(0, abs=1e-12)
-
-
-IDS = torch.tensor([0, 1, 1])
-
-
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
-        (lambda: probes.name_clusters(IDS, IDS, []), ValueError, "labelled must have shape"),
-        (lambda: probes.name_clusters(IDS, IDS, [3]), ValueError, r"labelled must lie in \[0, 2\]"),
-        (lambda: probes.name_clusters(IDS, IDS, [-1]), ValueError, "labelled must be >= 0"),
-        (lambda: probes.name_clusters(IDS, IDS - 1, [0]), ValueError, "an unknown label"),
-        (lambda: probes.name_clusters(IDS, IDS - 2, [0]), ValueError, "labels must be >= -1"),
-        (lambda: probes.name_clusters(IDS, IDS, [0], centroids=torch.ones(1, 2)), ValueError, "each of 2 clusters"),
-        (lambda: probes.hungarian_accuracy(IDS.float(), IDS), TypeError, "assignments must be whole numbers"),
-        (lambda: probes.hungarian_accuracy(IDS, IDS[:2]), ValueError, r"labels must have shape \(3,\)"),
-        (lambda: probes.hungarian_accuracy(IDS - 1, IDS), ValueError, "assignments must be >= 0"),
-        (lambda: probes.normalized_mutual_information(IDS[None], IDS), ValueError, "assignments must have shape"),
-    ],
-)
-def test_bad_input_to_cluster_scores_is_named(call, error, message) -> None:
-    with pytest.raises(error, match=message):
-        call()
-
-
-# --- neighbours and maps ----------------------------------------------------------------------------------------
-
-
-@given(st.integers(0, 999), st.integers(1, 7))
-def test_neighbours_are_those_of_a_loop(seed, k) -> None:
-    query, bank = randn(4, 5, seed=seed).double(), randn(7, 5, seed=seed + 1).double()
-    found = probes.nearest_neighbours(query, bank, k)
-    assert found.indices.shape == found.similarities.shape == (4, k)
-    for i, q in enumerate(query):
-        cosines = [float(q @ b / (q.norm() * b.norm())) for b in bank]
-        order = sorted(range(7), key=lambda j: -cosines[j])[:k]
-        assert found.indices[i].tolist() == order
-        assert found.similarities[i].tolist() == pytest.approx([cosines[j] for j in order])
-
-
-def test_neighbours_ignore_length_and_a_query_finds_itself_in_16_bits_too() -> None:
-    bank = randn(20, 6)
-    lengths = torch.linspace(0.1, 10, 20)[:, None]
-    found = probes.nearest_neighbours((bank * lengths).bfloat16(), bank, k=1)
-    assert found.indices[:, 0].tolist() == list(range(20))
-    assert found.similarities.dtype == torch.float32
-
-
-@pytest.mark.parametrize("kind", ["pca", "tsne"])
-def test_a_map_is_the_same_for_a_seed_and_leaves_the_global_generators_alone(kind) -> None:
-    z, _ = clusters(3, 15, spread=0.5)
-    state = torch.get_rng_state()
-    first, second = probes.embedding_map(z, kind, seed=3), probes.embedding_map(z, kind, seed=3)
-    assert first.shape == (45, 2)
-    assert first.dtype == torch.float32
-    assert torch.equal(first, second)
-    assert torch.equal(state, torch.get_rng_state())
-
-
-def test_the_pca_map_is_that_of_the_singular_vectors_with_the_largest_loading_positive() -> None:
-    u = F.normalize(randn(30, 5).double(), dim=1)
-    centred = u - u.mean(dim=0)
-    axes = torch.linalg.svd(centred).Vh[:2]
-    axes = torch.stack([axis * axis[axis.abs().argmax()].sign() for axis in axes])
-    torch.testing.assert_close(probes.embedding_map(7 * u).double(), centred @ axes.T, atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize("kind", ["pca", "tsne"])
-def test_planted_clusters_stay_apart_on_a_map(kind) -> None:
-    z, y = clusters(3, 20, spread=0.2)
-    points = probes.embedding_map(z, kind)
-    nearest = torch.cdist(points, points).fill_diagonal_(torch.inf).argmin(dim=1)
-    assert torch.equal(y[nearest], y)
-
-
-@pytest.mark.parametrize("kind", ["pca", "tsne"])
-def test_the_map_of_a_complete_collapse_is_one_point(kind) -> None:
-    z = torch.ones(10, 4) * torch.linspace(1, 3, 10)[:, None]
-    assert torch.equal(probes.embedding_map(z, kind), torch.zeros(10, 2))
-
-
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
-        (lambda: probes.nearest_neighbours(randn(2, 3), randn(4, 3), 5), ValueError, "k must be <= .* 4; got 5"),
-        (lambda: probes.nearest_neighbours(randn(2, 3), randn(4, 3), 0), ValueError, "k must be >= 1"),
-        (lambda: probes.nearest_neighbours(randn(2, 3), randn(4, 2)), ValueError, "same D; got 3 and 2"),
-        (lambda: probes.embedding_map(randn(9, 3), "umap"), ValueError, "kind must be one of 'pca', 'tsne'"),
-        (lambda: probes.embedding_map(randn(9, 1)), ValueError, "at least 2 dimensions"),
-        (lambda: probes.embedding_map(randn(2, 3)), ValueError, "at least 3 samples"),
-        (lambda: probes.embedding_map(randn(9, 3), limit=4), ValueError, r"at most limit=4 .* z\[:: 3\]"),
-        (lambda: probes.embedding_map(randn(9, 3), seed=-1), ValueError, "seed must be >= 0"),
-        (lambda: probes.embedding_map(randn(9, 3) / 0), ValueError, "z must be finite"),
-    ],
-)
-def test_bad_input_to_neighbours_and_maps_is_named(call, error, message) -> None:
-    with pytest.raises(error, match=message):
-        call()
