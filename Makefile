@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 EXAMPLES ?= 500
+# Processes that run tests at the same time.
+JOBS ?= 2
 # Windows has another folder for commands, and python.exe.
 ifeq ($(OS),Windows_NT)
 BIN := $(VENV)/Scripts
@@ -23,7 +25,7 @@ help:
 	@echo "make lab          install, then open JupyterLab on lessons/ (ARGS='--no-browser --port=8899' is passed on)"
 	@echo "make test         install, lint, check types, run the tests, check and run every notebook"
 	@echo "make unit         all tests of the library, without the notebooks (ARGS='--shuffle 1': in random order)"
-	@echo "make unit-fast    the same without what is marked slow, in two processes: while you work"
+	@echo "make unit-fast    the same without what is marked slow (1,700 of 5,200 tests, most of the time): while you work"
 	@echo "make fuzz         the property tests with many random examples (EXAMPLES=500 each)"
 	@echo "make gpu          on a machine with a CUDA GPU: its tests, speeds and one run, in 8 minutes (ARGS='--data ...')"
 	@echo "make build        write the notebooks anew from solutions/*.py"
@@ -58,12 +60,13 @@ lint: install-dev
 types: install-dev
 	$(BIN)/mypy
 
+# Processes of one thread each: what the tests compute is too small for two. A file stays in one process, because its
+# tests share what is slow to make.
 unit: install-dev
-	$(PY) -m pytest -q $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -p no:nbval -n $(JOBS) --dist loadfile $(ARGS)
 
-# Two processes of one thread each; a file stays in one of them, because its tests share what is slow to make.
 unit-fast: install-dev
-	OMP_NUM_THREADS=1 $(PY) -m pytest -q -m "not slow" -n 2 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -m "not slow" -p no:nbval -n $(JOBS) --dist loadfile $(ARGS)
 
 # Other examples every time; HYPOTHESIS_PROFILE=fuzz does the same for one file by hand.
 fuzz: install-dev
@@ -75,7 +78,8 @@ drift: install-dev
 
 # Every cell of every notebook, at smoke scale; then count that every cell ran.
 notebooks: install-dev
-	JEMLIB_SCALE=smoke CI=true $(PY) -m pytest -q -p no:cacheprovider --nbval-lax --nbval-current-env \
+	JEMLIB_SCALE=smoke CI=true OMP_NUM_THREADS=1 $(PY) -m pytest -q -p no:cacheprovider -n $(JOBS) --dist loadfile \
+		--nbval-lax --nbval-current-env \
 		--nbval-cell-timeout=$(CELL_TIMEOUT) --junitxml=$(VENV)/notebooks.xml lessons/*.ipynb solutions/*.ipynb
 	$(PY) tests/check_executed_cells.py $(VENV)/notebooks.xml lessons solutions
 

@@ -7,7 +7,7 @@ import random
 
 import pytest
 import torch
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # One profile for everybody, with CI set or not: the same examples every time, so that a red build is reproducible and
 # a newcomer's green is not luck. Hypothesis starts from other defaults in CI; what it varies is therefore said here.
@@ -18,6 +18,9 @@ settings.register_profile(
     derandomize=True,
     database=None,
     print_blob=True,
+    # Without Phase.explain: once an example has failed it traces every line, which stood still for an hour at the end
+    # of the whole suite.
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
     suppress_health_check=[HealthCheck.too_slow],
 )
 # `make fuzz`: many examples, other ones every time. What fails there is mended at its cause.

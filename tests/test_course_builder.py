@@ -16,6 +16,8 @@ from jemlib.course.build import notebooks as builder
 from jemlib.course.build.notebooks import SourceError, build, clear_solutions, notation_names, notebooks, parse
 from jemlib.course.machinery.exercises import REGISTRY, of_lesson
 
+pytestmark = pytest.mark.slow  # executes notebooks
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 LESSONS = sorted((REPOSITORY / "solutions").glob("[0-9][0-9]_*.py"))
 STUDENT, SOLVED = Path("lessons", f"{LESSON}.ipynb"), Path("solutions", f"{LESSON}.ipynb")
@@ -155,7 +157,6 @@ def test_building_twice_gives_the_same_bytes_without_executing(copied, monkeypat
     assert [(copied / path).read_bytes() for path in (STUDENT, SOLVED)] == before
 
 
-@pytest.mark.slow
 def test_executing_again_gives_the_same_bytes(copied):
     assert build([LESSON], root=copied, execute=True) == []
 
@@ -180,7 +181,6 @@ def test_a_change_in_code_executes(copied, monkeypatch):
     assert executed == [SOLVED.name]
 
 
-@pytest.mark.slow
 def test_a_backend_of_the_shell_does_not_leave_the_pictures_out(root, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
     drawing = "\n# %%\nfrom jemlib import plots\n\nplots.matrices([torch.eye(2)], ['identity'])\n"
@@ -280,7 +280,6 @@ def test_progress_bars_and_stderr_are_dropped_and_streams_joined():
     assert kept[0].text == "done\nlast\n"
 
 
-@pytest.mark.slow
 def test_a_failing_cell_is_told_and_nothing_is_written(root):
     write(root, source().replace("print(z_a.shape)", "raise ValueError('broken')"))
     with pytest.raises(RuntimeError, match=r"02_barlow_twins.ipynb does not run(.|\n)*broken"):
@@ -668,6 +667,5 @@ def test_a_lesson_holds_exactly_the_exercises_registered_for_it(path):
     assert sorted(held) == sorted(e.name for e in of_lesson(path.stem))
 
 
-@pytest.mark.slow
 def test_every_committed_notebook_is_what_the_builder_writes():
     assert build(root=REPOSITORY, check=True) == []

@@ -72,6 +72,7 @@ def test_an_untouched_stub_is_not_attempted(exercise):
     assert examine(stub).state == "not attempted"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.name)
 def test_the_reference_written_as_an_own_function_is_correct(exercise):
     verdict = examine(named(exercise.name, exercise.reference))
@@ -113,6 +114,7 @@ def test_the_answer_is_the_solution_of_the_lesson(exercise):
     assert ast.unparse(shown) == ast.unparse(ast.parse(exercise.answer))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.name)
 def test_a_mistake_that_is_not_in_the_list_still_gets_its_size_and_place(exercise):
     def odd(*args, **kwargs):
@@ -147,6 +149,7 @@ def test_an_exercise_has_what_the_course_promises(exercise):
     assert exercise.header.count("●") + exercise.header.count("○") == 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.name)
 def test_the_solution_that_is_shown_is_correct(exercise):
     root = repository_root()

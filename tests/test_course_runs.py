@@ -14,6 +14,8 @@ from jemlib.methods import METHODS, SELF_SUPERVISED, build
 from jemlib.nets.backbones import BACKBONES, conv_small
 from jemlib.scales import SCALES, adjusted_scale, current_scale
 
+pytestmark = pytest.mark.slow  # small runs of every claim
+
 
 @pytest.fixture(scope="module")
 def scale():

@@ -37,6 +37,8 @@ from jemlib.nets.backbones import conv_small
 from jemlib.scales import SCALES, Scale, adjusted_scale
 from jemlib.train import fit
 
+pytestmark = pytest.mark.slow  # small experiments from end to end
+
 TINY = {"limit": 64, "batch_size": 16, "steps": 2, "warmup": 1}
 
 

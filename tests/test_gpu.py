@@ -21,6 +21,8 @@ from jemlib.experiments import gpu
 from jemlib.methods import SELF_SUPERVISED, build
 from jemlib.scales import SCALES
 
+pytestmark = pytest.mark.slow  # programs of their own
+
 SMOKE = SCALES["smoke"]
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -198,7 +200,6 @@ def test_the_shares_of_a_step_add_up() -> None:
     assert row == pytest.approx({"step_ms": 500, "views_ms": 50, "bare_ms": 250, "other_ms": 200, "of_bare": 0.5})
 
 
-@pytest.mark.slow
 def test_the_compiled_step_is_compared_in_a_process_of_its_own() -> None:
     found = gpu.compile_on_and_off(SMOKE, seconds=0.05, limit=300)
     assert found["on / off"] == pytest.approx(found["on_images_per_second"] / found["off_images_per_second"])

@@ -16,6 +16,8 @@ from jemlib.data.motifs import PATTERNS, render, sample_factors
 from jemlib.methods import build
 from jemlib.views import crop_and_resize
 
+pytestmark = pytest.mark.slow  # its pictures and its small networks
+
 
 @pytest.fixture(autouse=True)
 def _no_window() -> None:

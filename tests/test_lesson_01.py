@@ -19,6 +19,8 @@ from jemlib.course.lessons.lesson01_contrastive import claims, figures
 from jemlib.course.lessons.lesson01_contrastive.exercises import info_nce_gradient
 from jemlib.scales import SCALES
 
+pytestmark = pytest.mark.slow  # its pictures and its small networks
+
 HISTORY = [{"step": s, "loss": 6.2 - s / 200, "alignment": 0.2, "uniformity": -s / 250} for s in range(0, 751, 50)]
 RUNS = {
     name: {"alignment": i / 4, "uniformity": -i} for i, name in enumerate(("tau = 0.2", "cold, tau = 0.05", "batch"))

@@ -14,6 +14,8 @@ from jemlib.course.lessons.lesson03_information_bottleneck import figures
 from jemlib.data import load
 from jemlib.methods import build
 
+pytestmark = pytest.mark.slow  # its pictures and its small networks
+
 ROWS = {f"lambda {x}": {"agreement": a, "rankme": r} for x, a, r in (("0", 0.9, 1.2), ("0.1", 0.05, 240.0))}
 
 

@@ -13,13 +13,14 @@ from jemlib.course.lessons.lesson04_vicreg import figures
 from jemlib.losses import vicreg
 from jemlib.theory import scale_coefficient
 
+pytestmark = pytest.mark.slow  # its pictures and its small networks
+
 
 @pytest.fixture(autouse=True)
 def _no_window() -> None:
     plt.switch_backend("agg")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "draw",
     [

@@ -29,6 +29,8 @@ from jemlib.scales import SCALES, adjusted_scale
 from jemlib.theory import linear_contrastive_dynamics
 from jemlib.train import fit
 
+pytestmark = pytest.mark.slow  # its pictures and its small networks
+
 GENERATOR = torch.Generator().manual_seed(0)
 CLOUDS = {
     "A": torch.randn(30, 6, generator=GENERATOR),
@@ -48,7 +50,6 @@ def _flow():
     return linear_contrastive_dynamics(x, x + 0.1, [torch.eye(3, dtype=torch.float64)], steps=2)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "draw",
     [
@@ -113,7 +114,6 @@ def test_short_runs_take_a_sixth_of_the_steps_in_float32() -> None:
     assert short(SCALES["smoke"], 512).steps == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_linear_claim_holds_for_each_seed(seed: int) -> None:
     claim = claims.known()["collapse.augmentation-and-depth-lose-directions"]

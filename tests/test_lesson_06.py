@@ -27,6 +27,8 @@ from jemlib.nets import Prototypes
 from jemlib.scales import SCALES
 from jemlib.train import History
 
+pytestmark = pytest.mark.slow  # its pictures and its small networks
+
 SCORES = torch.tanh(torch.randn(8, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
 HISTORY = History(
     [
@@ -37,7 +39,6 @@ HISTORY = History(
 USED, ONE = torch.arange(1, 65), torch.eye(64)[0] * 2000
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "draw",
     [

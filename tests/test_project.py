@@ -94,7 +94,7 @@ def test_make_finds_the_commands_of_the_environment_on_every_system(system: str,
         pytest.skip("make is not installed")
     command = ["make", "-n", "unit", f"OS={system}", "VENV=somewhere"]
     lines = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert f"somewhere/{python} -m pytest -q" in lines
+    assert f"somewhere/{python} -m pytest" in lines
 
 
 def test_make_help_names_every_target_that_a_person_calls() -> None:
@@ -107,8 +107,11 @@ def test_make_help_names_every_target_that_a_person_calls() -> None:
 def test_make_test_runs_every_test_and_unit_fast_leaves_out_only_the_slow_ones() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert re.search(r"^test: lint types unit drift notebooks$", text, re.MULTILINE)
-    assert re.search(r"^unit: install-dev\n\t\$\(PY\) -m pytest -q \$\(ARGS\)$", text, re.MULTILINE)
-    assert re.search(r'^unit-fast: install-dev\n\t.*\$\(PY\) -m pytest -q -m "not slow" -n 2 ', text, re.MULTILINE)
+    unit, fast = (re.search(rf"^{name}: install-dev\n\t(.+)$", text, re.MULTILINE)[1] for name in ("unit", "unit-fast"))
+    assert "-m pytest -q" in unit
+    assert not re.search(r" -(k|m) (?!pytest)", unit)
+    assert "--ignore" not in unit
+    assert fast.replace('-m "not slow" ', "") == unit
 
 
 @pytest.fixture(scope="module")

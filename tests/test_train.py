@@ -238,7 +238,7 @@ def test_too_few_images_for_a_batch_is_an_error(images: Images) -> None:
         ({"learning_rate": float("nan")}, "learning_rate must be a finite number > 0; got nan"),
         ({"optimizer": "adam"}, "optimizer must be one of"),
         ({"precision": "fp8"}, "precision must be one of"),
-        ({"seed": -1}, "seed must be >= 0; got -1"),
+        ({"seed": -1}, "seed must be >= 0 and <= 2147483647; got -1"),
         ({"scale": "huge"}, "scale must be one of 'smoke', 'cpu', 'gpu'; got 'huge'"),
     ],
 )

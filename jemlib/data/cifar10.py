@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-import torchvision.datasets
 
 from jemlib import validate
 from jemlib.data.images import SPLITS, Images, data_folder, permutation
+
+if TYPE_CHECKING:
+    from torchvision.datasets import CIFAR10
 
 VALIDATION_SHARE = 10  # one image in ten of the training images is held out: 5,000 of 50,000
 
@@ -38,21 +41,22 @@ def load(split: str, root: str | Path | None = None) -> Images:
     return images.subset(order[:held_out] if split == "validation" else order[held_out:])
 
 
-def _open(root: Path, *, train: bool) -> torchvision.datasets.CIFAR10:
+def _open(root: Path, *, train: bool) -> CIFAR10:
     """torchvision's data set, or an error that names the file to fetch by hand."""
-    cifar = torchvision.datasets.CIFAR10
+    from torchvision.datasets import CIFAR10  # here, because to import it takes as long as to import torch
+
     by_hand = (
-        f"Put {cifar.filename} (from {cifar.url}, md5 {cifar.tgz_md5}) into {root}; it is unpacked there. "
+        f"Put {CIFAR10.filename} (from {CIFAR10.url}, md5 {CIFAR10.tgz_md5}) into {root}; it is unpacked there. "
         "The set 'motifs' needs no download."
     )
     try:
-        return cifar(str(root), train=train, download=True)
+        return CIFAR10(str(root), train=train, download=True)
     except OSError as error:  # URLError, a refused connection, a folder that cannot be written
         raise FileNotFoundError(
             f"CIFAR-10 is not in {root}, or not whole, and could not be fetched: {error}. {by_hand}"
         ) from error
     except RuntimeError as error:  # torchvision: a checksum does not match
         raise RuntimeError(
-            f"CIFAR-10 in {root} is damaged ({error}) Delete {cifar.filename} and {cifar.base_folder} there and try "
-            f"again. {by_hand}"
+            f"CIFAR-10 in {root} is damaged ({error}) Delete {CIFAR10.filename} and {CIFAR10.base_folder} there and "
+            f"try again. {by_hand}"
         ) from error

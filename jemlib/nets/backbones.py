@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torchvision
 from torch import Tensor, nn
 
 from jemlib import validate
@@ -53,6 +52,8 @@ def conv_medium() -> Backbone:
 
 def resnet18() -> Backbone:
     """torchvision's ResNet-18 with the CIFAR stem: 3x3 stride-1 convolution, padding 1, no max-pool; dim 512."""
+    import torchvision  # here, because to import it takes as long as to import torch
+
     net = torchvision.models.resnet18(weights=None, zero_init_residual=True)
     net.conv1 = nn.Conv2d(3, 64, 3, stride=1, padding=1, bias=False)
     net.maxpool = nn.Identity()
