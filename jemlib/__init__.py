@@ -23,6 +23,9 @@ Rooms, from the bottom up (each imports only from those before it):
 
 Where is ...? A formula: `losses`. What happens in a step: `methods/NAME.py`, called by `train/step.py`. A figure in a
 table: `experiments`. The message that a learner reads: `course/lessons/lessonNN_name/exercises.py`.
+
+Bad input, everywhere: TypeError for an argument of the wrong type, ValueError for the wrong shape or range and for NaN.
+The message names the argument, what was given and what is expected (`validate`). A docstring lists what else is raised.
 """
 
 __version__ = "0.1.0"

@@ -39,9 +39,6 @@ def normalized_std(z: Tensor) -> Tensor:
     Returns:
         Scalar in [0, 1], without unit. Convention: biased standard deviation, which is what bounds it by 1.
 
-    Raises:
-        TypeError, ValueError: `z` has the wrong type or shape, or holds NaN.
-
     Source: Chen and He, SimSiam, 2011.10566, scaled by sqrt(D).
     """
     u = F.normalize(validate.embeddings("z", z), dim=1)
@@ -131,9 +128,6 @@ def participation_ratio(z: Tensor) -> Tensor:
 
     Returns:
         Scalar in [1, min(N, D)]; 1 for a zero matrix, as for every other constant output.
-
-    Raises:
-        TypeError, ValueError: `z` has the wrong type or shape, or holds NaN.
     """
     z = validate.embeddings("z", z)
     return _participation(_singular_values(z))
@@ -211,9 +205,6 @@ def alignment(z_a: Tensor, z_b: Tensor, alpha: float = 2) -> Tensor:
     Returns:
         Scalar in [0, 2^alpha]; 0 when the views agree, and also at complete collapse.
 
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
-
     Source: Wang and Isola, 2005.10242, eq. for L_align.
     """
     z_a, z_b = validate.paired("z_a", z_a, "z_b", z_b)
@@ -235,9 +226,6 @@ def uniformity(z: Tensor, t: float = 2) -> Tensor:
 
     Returns:
         Scalar in [-4t, 0], in nats: 0 at complete collapse, -2t for an orthonormal frame, -4t for one antipodal pair.
-
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
 
     Source: Wang and Isola, 2005.10242, eq. for L_uniform.
     """

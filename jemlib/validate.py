@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
@@ -88,6 +88,63 @@ def seed(value: int) -> None:
     integer("seed", value, at_least=0, at_most=LARGEST_SEED)
 
 
+# What a tensor may hold, and how a message calls it.
+KINDS: dict[str, tuple[str, Callable[[Tensor], bool]]] = {
+    "float": ("floating point", Tensor.is_floating_point),
+    "integer": (
+        "whole numbers",
+        lambda x: not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool),
+    ),
+    "bool": ("bool", lambda x: x.dtype == torch.bool),
+    "int64": ("int64", lambda x: x.dtype == torch.int64),
+    "uint8": ("uint8", lambda x: x.dtype == torch.uint8),
+}
+
+
+def tensor(
+    name: str,
+    values: object,
+    axes: str,
+    *,
+    kind: str = "float",
+    meaning: str = "",
+    empty: bool = False,
+    **sizes: int | None,
+) -> Tensor:
+    """Check that `values` is a tensor of this kind and shape; return it as it is.
+
+    Args:
+        name: of the argument, for the message.
+        values: what was given.
+        axes: such as "N 3 H W": a number is that size, a name any size from 1 on, and the same wherever it stands.
+        kind: one of KINDS.
+        meaning: what the tensor is, for the message.
+        empty: whether the first axis may have no entry.
+        sizes: of named axes, where they are known already.
+
+    Raises:
+        TypeError: no tensor, or one of another kind.
+        ValueError: another shape.
+    """
+    wanted, is_kind = KINDS[kind]
+    names = axes.split()
+    shape = "(" + ", ".join(names) + ("," if len(names) == 1 else "") + ")"
+    if not isinstance(values, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor of shape {shape}; got {type(values).__name__}.")
+    if not is_kind(values):
+        raise TypeError(f"{name} must be {wanted}; got {describe(values)}.")
+    found = {axis: size for axis, size in sizes.items() if size is not None}
+    known = "".join(f", {axis} = {size}" for axis, size in found.items())
+    fits = values.ndim == len(names) and all(
+        size == (int(axis) if axis.isdigit() else found.setdefault(axis, size))
+        for axis, size in zip(names, values.shape)
+    )
+    if not fits or 0 in values.shape[1 if empty else 0 :]:
+        note = f": {meaning}" if meaning else ""
+        raise ValueError(f"{name} must have shape {shape}{known}{note}; got shape {tuple(values.shape)}.")
+    return values
+
+
 def embeddings(name: str, z: Tensor, *, min_samples: int = 2, check_finite: bool = True) -> Tensor:
     """Check that `z` is a finite floating-point `(N, D)` tensor with enough samples; return it in float32 or float64.
 
@@ -95,21 +152,19 @@ def embeddings(name: str, z: Tensor, *, min_samples: int = 2, check_finite: bool
     The finiteness check is one reduction; it is left out where `may_look` says so. With check_finite = False the
     caller does it, by `finite_result`.
     """
-    if not isinstance(z, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor of shape (N, D); got {type(z).__name__}.")
-    if z.ndim != 2:
-        raise ValueError(f"{name} must have shape (N, D): N samples, D dimensions; got shape {tuple(z.shape)}.")
-    if not z.is_floating_point():
-        raise TypeError(f"{name} must be floating point; got {describe(z)}.")
-    if z.shape[0] < min_samples or z.shape[1] < 1:
+    z = as_float(tensor(name, z, "N D", meaning="N samples, D >= 1 dimensions", empty=True))
+    if z.shape[0] < min_samples:
         raise ValueError(
-            f"{name} needs at least {min_samples} samples and 1 dimension (N >= {min_samples}, D >= 1); "
-            f"got shape {tuple(z.shape)}."
+            f"{name} needs at least {min_samples} samples (N >= {min_samples}); got shape {tuple(z.shape)}."
         )
-    z = z if z.dtype == torch.float64 else z.float()
     if check_finite:
         finite(name, z)
     return z
+
+
+def as_float(x: Tensor) -> Tensor:
+    """float64 stays; everything else becomes float32."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 def paired(
@@ -170,23 +225,15 @@ def distributions(name: str, p: Tensor, *, tolerance: float = 1e-2, advice: str 
         )
 
 
-def matrix(name: str, values: Tensor, shape: tuple[int | None, int | None] = (None, None)) -> Tensor:
-    """Check a matrix and, where given, its numbers of rows and columns; return it in float64."""
-    if not isinstance(values, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor with two axes; got {type(values).__name__}.")
-    wrong = values.ndim != 2 or any(want not in (None, have) for want, have in zip(shape, values.shape))
-    if wrong or not values.numel():
-        wanted = ", ".join("any" if want is None else str(want) for want in shape)
-        raise ValueError(f"{name} must have shape ({wanted}); got shape {tuple(values.shape)}.")
-    if not values.is_floating_point():
-        raise TypeError(f"{name} must be floating point; got {describe(values)}.")
-    finite(name, values)
+def matrix(name: str, values: Tensor, axes: str = "rows columns") -> Tensor:
+    """Check a finite matrix, of these sizes where `axes` gives them, as in `tensor`; return it in float64."""
+    finite(name, tensor(name, values, axes))
     return values.to(torch.float64)
 
 
 def symmetric(name: str, values: Tensor, size: int, dtype: torch.dtype = torch.float64) -> Tensor:
     """Check that a matrix is symmetric up to rounding."""
-    values = matrix(name, values, (size, size)).to(dtype)
+    values = matrix(name, values, f"{size} {size}").to(dtype)
     if may_look(values):
         error = (values - values.T).abs().max()
         if error > 1e-4 * values.abs().max():

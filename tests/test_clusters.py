@@ -105,7 +105,7 @@ IDS = torch.tensor([0, 1, 1])
         (lambda: clusters.name_clusters(IDS, IDS - 2, [0]), ValueError, "labels must be >= -1"),
         (lambda: clusters.name_clusters(IDS, IDS, [0], centroids=torch.ones(1, 2)), ValueError, "each of 2 clusters"),
         (lambda: clusters.hungarian_accuracy(IDS.float(), IDS), TypeError, "assignments must be whole numbers"),
-        (lambda: clusters.hungarian_accuracy(IDS, IDS[:2]), ValueError, r"labels must have shape \(3,\)"),
+        (lambda: clusters.hungarian_accuracy(IDS, IDS[:2]), ValueError, r"labels must have shape \(N,\), N = 3"),
         (lambda: clusters.hungarian_accuracy(IDS - 1, IDS), ValueError, "assignments must be >= 0"),
         (lambda: clusters.normalized_mutual_information(IDS[None], IDS), ValueError, "assignments must have shape"),
     ],

@@ -483,7 +483,7 @@ def test_images_say_what_they_hold_and_move_as_one(few: Images) -> None:
     [
         ({"pixels": torch.zeros(4, 3, 32, 32)}, "pixels must be uint8"),
         ({"pixels": torch.zeros(4, 3, 64, 64, dtype=torch.uint8)}, r"pixels must have shape \(N, 3, 32, 32\)"),
-        ({"pixels": [1, 2]}, "pixels must be a uint8 torch.Tensor"),
+        ({"pixels": [1, 2]}, "pixels must be a torch.Tensor of shape"),
         ({"labels": torch.zeros(3, dtype=torch.int64)}, "labels must have one row for each of the 4 images"),
         ({"labels": torch.zeros(4)}, "labels must be int64"),
         ({"labels": torch.full((4,), 2)}, r"labels must lie in \[0, 1\].*from 2 to 2"),

@@ -400,10 +400,10 @@ BAD: list[tuple[Any, type[Exception], str]] = [
     (lambda: direct_predictor(EYE, variant="papr"), ValueError, "Did you mean 'paper'"),
     (lambda: contrastive_gradient_matrix(X, X[:4], X), ValueError, "x and x_prime must have the same shape"),
     (lambda: contrastive_gradient_matrix(X[:1], X[:1], X), ValueError, "x needs at least 2 samples"),
-    (lambda: linear_contrastive_loss(X, X, EYE), ValueError, r"w must have shape \(any, 3\)"),
+    (lambda: linear_contrastive_loss(X, X, EYE), ValueError, r"w must have shape \(outputs, 3\)"),
     (lambda: linear_contrastive_dynamics(X, X, X), TypeError, "layers must be a list"),
     (lambda: linear_contrastive_dynamics(X, X, []), TypeError, "layers must be a list"),
-    (lambda: linear_contrastive_dynamics(X, X, [X, X]), ValueError, r"layers\[1\] must have shape \(any, 5\)"),
+    (lambda: linear_contrastive_dynamics(X, X, [X, X]), ValueError, r"layers\[1\] must have shape \(outputs, 5\)"),
 ]
 
 

@@ -237,7 +237,11 @@ def test_a_class_that_is_too_small_is_named() -> None:
     ("change", "error", "message"),
     [
         ({"train_labels": torch.zeros(8)}, TypeError, "train_labels must be whole numbers"),
-        ({"train_labels": torch.zeros(7, dtype=torch.int64)}, ValueError, r"train_labels must have shape \(8,\)"),
+        (
+            {"train_labels": torch.zeros(7, dtype=torch.int64)},
+            ValueError,
+            r"train_labels must have shape \(N,\), N = 8",
+        ),
         ({"train_labels": torch.zeros(8, dtype=torch.int64)}, ValueError, "two classes"),
         ({"test_labels": [0] * 6}, TypeError, "test_labels must be a torch.Tensor"),
         ({"labels_per_class": ()}, ValueError, "number of labels_per_class must be >= 1"),

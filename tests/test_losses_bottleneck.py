@@ -717,8 +717,8 @@ def test_other_bad_numbers_are_named() -> None:
 @pytest.mark.parametrize(
     ("bad", "error", "message"),
     [
-        ([[1.0]], TypeError, r"of shape \(num_views, N, D\); got list"),
-        (torch.ones(4, 2), ValueError, r"num_views >= 2, N >= 2 and D >= 1; got shape \(4, 2\)"),
+        ([[1.0]], TypeError, r"of shape \(V, N, D\); got list"),
+        (torch.ones(4, 2), ValueError, r"V >= 2 views of N >= 2 images; got shape \(4, 2\)"),
         (torch.ones(1, 4, 2), ValueError, r"got shape \(1, 4, 2\)"),
         (torch.ones(2, 1, 2), ValueError, r"got shape \(2, 1, 2\)"),
         (torch.ones(2, 4, 2).long(), TypeError, "must be floating point; got a int64 tensor"),

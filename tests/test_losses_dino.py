@@ -320,11 +320,11 @@ def test_too_few_student_views_are_counted(views: int, teachers: int) -> None:
 @pytest.mark.parametrize(
     ("centre", "error", "message"),
     [
-        (None, TypeError, r"must be a floating-point tensor of shape \(K,\); got None"),
-        (0.0, TypeError, r"must be a floating-point tensor .* got 0\.0"),
-        (torch.zeros(4).long(), TypeError, r"must be a floating-point tensor .* got a int64"),
-        (torch.zeros(1, 4), ValueError, r"must have shape \(K,\) = \(4,\); got shape \(1, 4\)"),
-        (torch.zeros(3), ValueError, r"must have shape \(K,\) = \(4,\); got shape \(3,\)"),
+        (None, TypeError, r"must be a torch.Tensor of shape \(K,\); got None"),
+        (0.0, TypeError, r"must be a torch.Tensor .* got float"),
+        (torch.zeros(4).long(), TypeError, r"must be floating point; got a int64"),
+        (torch.zeros(1, 4), ValueError, r"must have shape \(K,\), K = 4; got shape \(1, 4\)"),
+        (torch.zeros(3), ValueError, r"must have shape \(K,\), K = 4; got shape \(3,\)"),
         (torch.full((4,), math.nan), ValueError, r"must be finite; got 4 NaN"),
     ],
 )

@@ -103,7 +103,7 @@ BAD = [
     ("integers", torch.ones(6, 4).long(), TypeError, r"must be floating point; got a int64 tensor of shape \(6, 4\)"),
     ("booleans", torch.ones(6, 4).bool(), TypeError, r"must be floating point; got a bool tensor"),
     ("one sample", torch.ones(1, 4), ValueError, r"needs at least 2 samples .* got shape \(1, 4\)"),
-    ("no dimension", torch.ones(6, 0), ValueError, r"needs at least 2 samples and 1 dimension .* got shape \(6, 0\)"),
+    ("no dimension", torch.ones(6, 0), ValueError, r"must have shape \(N, D\).* got shape \(6, 0\)"),
     ("NaN", holding(math.nan), ValueError, r"must be finite; got 1 NaN .* of 24, the first at index \(2, 3\)"),
     ("infinity", holding(math.inf), ValueError, r"must be finite; got 1 .* the first at index \(2, 3\)"),
     ("NaN, bf16", holding(math.nan, torch.bfloat16), ValueError, r"must be finite; got 1 .* at index \(2, 3\)"),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from jemlib import nets
-from jemlib.nets import BACKBONES, build_backbone, head
+from jemlib.nets import BACKBONES, build_backbone, build_predictor, head
 from jemlib.nets.backbones import conv_small
 from jemlib.nets.transformer import Block, PatchTransformer, attend
 
@@ -128,10 +128,15 @@ def test_with_dropped_tokens_the_gradient_reaches_every_parameter() -> None:
         assert parameter.grad.abs().sum() > 0, name
 
 
-@pytest.mark.parametrize("keep", [torch.zeros(3, 2).long(), torch.zeros(2).long(), torch.zeros(2, 2)])
-def test_token_indices_of_the_wrong_shape_or_type_are_named(keep: torch.Tensor) -> None:
-    with pytest.raises(ValueError, match=r"keep must be int64 token indices \(N, kept\) with N = 2"):
+@pytest.mark.parametrize("keep", [torch.zeros(3, 2).long(), torch.zeros(2).long()])
+def test_token_indices_of_the_wrong_shape_are_named(keep: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match=r"keep must have shape \(N, kept\), N = 2: indices of tokens"):
         small_transformer()(torch.zeros(2, 3, 32, 32, dtype=torch.float64), keep)
+
+
+def test_token_indices_are_whole_numbers() -> None:
+    with pytest.raises(TypeError, match="keep must be int64; got a float32"):
+        small_transformer()(torch.zeros(2, 3, 32, 32, dtype=torch.float64), torch.zeros(2, 2))
 
 
 def test_a_head_has_the_widths_it_was_given_and_a_plain_last_layer() -> None:
@@ -183,3 +188,12 @@ def test_a_head_can_normalise_its_output() -> None:
     z = layers(torch.randn(64, 8))
     torch.testing.assert_close(z.mean(dim=0), torch.zeros(4), atol=1e-5, rtol=0)
     assert not list(layers[-1].parameters())
+
+
+def test_the_direct_predictor_follows_its_module_to_float64_and_never_computes_in_16_bits() -> None:
+    z = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    single, double, half = (build_predictor("direct", 4, 8) for _ in range(3))
+    wide = double.double()(z.double())
+    assert wide.dtype == torch.float64
+    torch.testing.assert_close(single(z), wide.float())
+    assert half(z.bfloat16()).dtype == half.correlation.dtype == torch.float32

@@ -157,3 +157,29 @@ def test_a_finite_result_is_believed_and_another_one_is_traced_to_its_input() ->
 
 def test_a_result_that_overflows_on_finite_inputs_is_no_error_here() -> None:
     validate.finite_result(torch.tensor(float("inf")), z_a=torch.ones(2, 2))
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ([1.0], TypeError, r"^x must be a torch.Tensor of shape \(N, 3, H, H\); got list"),
+        (torch.zeros(2, 3, 4, 4).int(), TypeError, "^x must be floating point; got a int32 tensor"),
+        (torch.zeros(2, 3, 4), ValueError, r"^x must have shape \(N, 3, H, H\), N = 2: squares; got shape \(2, 3, 4\)"),
+        (torch.zeros(2, 1, 4, 4), ValueError, r"got shape \(2, 1, 4, 4\)"),  # a number is that size
+        (torch.zeros(5, 3, 4, 4), ValueError, r"got shape \(5, 3, 4, 4\)"),  # a size that is known
+        (torch.zeros(2, 3, 4, 5), ValueError, r"got shape \(2, 3, 4, 5\)"),  # one name, one size
+        (torch.zeros(2, 3, 0, 0), ValueError, r"got shape \(2, 3, 0, 0\)"),  # nothing in it
+    ],
+)
+def test_a_tensor_is_held_to_its_kind_and_axes(values, error, message) -> None:
+    with pytest.raises(error, match=message):
+        validate.tensor("x", values, "N 3 H H", meaning="squares", N=2)
+
+
+def test_a_tensor_that_fits_comes_back_as_it_is_and_only_the_first_axis_may_be_empty() -> None:
+    x = torch.zeros(0, 3, 4, 4)
+    assert validate.tensor("x", x, "N 3 H H", empty=True) is x
+    with pytest.raises(ValueError, match=r"x must have shape \(N, 3, H, H\); got shape \(0, 3, 4, 4\)"):
+        validate.tensor("x", x, "N 3 H H")
+    for kind, good in (("bool", x.bool()), ("integer", x.int()), ("int64", x.long()), ("uint8", x.byte())):
+        assert validate.tensor("x", good, "N 3 H H", kind=kind, empty=True) is good

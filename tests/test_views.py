@@ -475,7 +475,7 @@ def test_a_gpu_makes_the_same_views_from_the_same_parameters() -> None:
         (photos(4)[:, :1], ValueError, r"pixels must have shape \(N, 3, H, W\).*\(4, 1, 32, 32\)"),
         (photos(4)[0], ValueError, r"pixels must have shape \(N, 3, H, W\).*\(3, 32, 32\)"),
         (photos(4)[..., :0], ValueError, r"pixels must have shape"),
-        ([1, 2], TypeError, "pixels must be a uint8 torch.Tensor.*list"),
+        ([1, 2], TypeError, "pixels must be a torch.Tensor of shape.*list"),
     ],
 )
 def test_bad_pixels_are_named(pixels: object, error: type[Exception], message: str) -> None:
@@ -532,14 +532,14 @@ def test_an_impossible_recipe_is_refused(settings: dict, error: type[Exception],
 
 def test_operations_name_a_bad_argument() -> None:
     x = floats(4)
-    with pytest.raises(ValueError, match=r"factor must be a floating-point tensor \(N,\).*N = 4"):
+    with pytest.raises(ValueError, match=r"factor must have shape \(N,\), N = 4"):
         views.adjust_brightness(x, torch.ones(3))
-    with pytest.raises(ValueError, match="x must be a floating-point tensor"):
+    with pytest.raises(TypeError, match="x must be floating point; got a uint8"):
         views.adjust_hue(photos(4), torch.zeros(4))
     no = torch.zeros(4, dtype=torch.bool)
-    with pytest.raises(ValueError, match=r"box must be a tensor \(N, 4\)"):
+    with pytest.raises(ValueError, match=r"box must have shape \(N, 4\), N = 4"):
         views.crop_and_resize(x, torch.zeros(4, 3), no)
-    with pytest.raises(ValueError, match=r"flip must be a bool tensor \(N,\)"):
+    with pytest.raises(TypeError, match="flip must be bool; got a float32"):
         views.crop_and_resize(x, torch.tensor([[0, 0, 9, 9]]).expand(4, 4), no.float())
     for wrong in ([0, 0, 33, 9], [-1, 0, 9, 9], [0, 0, 0, 9], [0, 30, 9, 3]):
         with pytest.raises(ValueError, match=r"box must be .* inside the image of 32 x 32 pixels; got .* for sample 2"):

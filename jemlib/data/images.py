@@ -44,12 +44,8 @@ class Images:
     split: str = "train"
 
     def __post_init__(self) -> None:
-        _check_tensor("pixels", self.pixels, torch.uint8, "(N, 3, 32, 32)")
-        if self.pixels.ndim != 4 or self.pixels.shape[1:] != (3, SIZE, SIZE):
-            raise ValueError(f"pixels must have shape (N, 3, 32, 32); got {tuple(self.pixels.shape)}.")
-        _check_tensor("labels", self.labels, torch.int64, "(N,)")
-        if self.labels.ndim != 1:
-            raise ValueError(f"labels must have shape (N,); got {tuple(self.labels.shape)}.")
+        validate.tensor("pixels", self.pixels, f"N 3 {SIZE} {SIZE}", kind="uint8", empty=True)
+        validate.tensor("labels", self.labels, "N", kind="int64", empty=True)
         self._check_length("labels", self.labels)
         if len(self.labels) and not self.labels.is_meta:
             low, high = int(self.labels.min()), int(self.labels.max())
@@ -116,15 +112,6 @@ class Images:
         if bool(outside.any()):
             raise IndexError(f"index must lie in [{-len(self)}, {len(self) - 1}]; got {int(positions[outside][0])}.")
         return positions
-
-
-def _check_tensor(name: str, values: object, dtype: torch.dtype, shape: str) -> None:
-    """Raise unless `values` is a tensor of this dtype; `shape` is named in the message."""
-    wanted = str(dtype).removeprefix("torch.")
-    if not isinstance(values, Tensor):
-        raise TypeError(f"{name} must be a {wanted} torch.Tensor of shape {shape}; got {type(values).__name__}.")
-    if values.dtype != dtype:
-        raise TypeError(f"{name} must be {wanted} of shape {shape}; got {validate.describe(values)}.")
 
 
 def data_label(name: str) -> str:

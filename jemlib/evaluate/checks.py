@@ -40,13 +40,7 @@ def _check_factors(name: str, factors: Mapping[str, Tensor], n: int) -> dict[str
 
 def _check_ids(name: str, values: Tensor, n: int | None = None, *, at_least: int = 0) -> Tensor:
     """Class or cluster numbers as an `(n,)` int64 tensor on the CPU."""
-    if not isinstance(values, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor of shape (N,); got {type(values).__name__}.")
-    if values.is_floating_point() or values.is_complex() or values.dtype == torch.bool:
-        raise TypeError(f"{name} must be whole numbers; got {validate.describe(values)}.")
-    if values.ndim != 1 or len(values) == 0 or (n is not None and len(values) != n):
-        wanted = "(N,), N >= 1" if n is None else f"({n},), one for each sample"
-        raise ValueError(f"{name} must have shape {wanted}; got shape {tuple(values.shape)}.")
+    validate.tensor(name, values, "N", kind="integer", meaning="one for each sample", N=n)
     if int(values.min()) < at_least:
         raise ValueError(f"{name} must be >= {at_least}; got {int(values.min())}.")
     return values.detach().cpu().long()

@@ -115,11 +115,7 @@ def target_conditioned_invariance(local: Tensor, overall: Tensor) -> Tensor:
         TypeError, ValueError: wrong types or shapes.
     """
     local = validate.embeddings("local", local, min_samples=1).double()
-    if not isinstance(overall, Tensor) or not overall.is_floating_point() or overall.shape != local.shape[1:]:
-        raise ValueError(
-            f"overall must be a floating-point tensor of shape ({local.shape[1]},), one for each column of local; "
-            f"got {validate.describe(overall)}."
-        )
+    overall = validate.tensor("overall", overall, "U", meaning="one for each column of local", U=local.shape[1])
     overall = overall.double()
     # The maximum only keeps 0 / 0 away: where G = 0, L is 0 too.
     return local / overall.clamp(min=torch.finfo(torch.float64).tiny)
@@ -368,11 +364,10 @@ def _signs(signs: Tensor | int, h: Tensor) -> Tensor:
 
 def _check_fires(fires: Tensor) -> Tensor:
     """`fires` as float32, which counts whole numbers exactly up to 2^24."""
-    if not isinstance(fires, Tensor):
-        raise TypeError(f"fires must be a bool torch.Tensor of shape (M, U); got {type(fires).__name__}.")
-    if fires.ndim != 2 or 0 in fires.shape:
-        raise ValueError(f"fires must have shape (M, U): M images, U units; got shape {tuple(fires.shape)}.")
-    if fires.dtype != torch.bool and not bool(((fires == 0) | (fires == 1)).all()):
+    numbers = isinstance(fires, Tensor) and fires.dtype != torch.bool
+    kind = ("float" if fires.is_floating_point() else "integer") if numbers else "bool"
+    validate.tensor("fires", fires, "M U", kind=kind, meaning="M images, U units")
+    if numbers and not bool(((fires == 0) | (fires == 1)).all()):
         raise ValueError(f"fires must be bool, or numbers that are 0 or 1; got {validate.describe(fires)}.")
     return fires.float()
 
@@ -380,14 +375,7 @@ def _check_fires(fires: Tensor) -> Tensor:
 def _group(trajectories: Tensor, classes: Tensor, rows: Tensor) -> _Groups:
     """Number trajectories and classes from 0, and check that each trajectory has one class."""
     for name, values in (("trajectories", trajectories), ("classes", classes)):
-        if not isinstance(values, Tensor):
-            raise TypeError(f"{name} must be an integer torch.Tensor of shape (M,); got {type(values).__name__}.")
-        if values.is_floating_point() or values.is_complex() or values.dtype == torch.bool:
-            raise TypeError(f"{name} must hold whole numbers; got {validate.describe(values)}.")
-        if values.shape != rows.shape[:1]:
-            raise ValueError(
-                f"{name} must have shape ({rows.shape[0]},), one for each image; got shape {tuple(values.shape)}."
-            )
+        validate.tensor(name, values, "M", kind="integer", meaning="one for each image", M=rows.shape[0])
     ids, trajectory, frames = trajectories.to(rows.device).unique(return_inverse=True, return_counts=True)
     class_ids, label = classes.to(rows.device).unique(return_inverse=True)
     class_of = torch.empty_like(ids, dtype=torch.int64)

@@ -66,9 +66,6 @@ def align_uniform(
         AlignUniformLoss; alignment in [0, 2^alpha], uniformity in [-4t, 0]. When all embeddings coincide both are 0,
         and so is the gradient; alignment is then at its minimum and uniformity at its maximum.
 
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
-
     Source: Wang and Isola, 2005.10242, the definitions of L_align and L_uniform.
     """
     z_a, z_b = validate.paired("z_a", z_a, "z_b", z_b)
@@ -105,9 +102,6 @@ def info_nce_uniformity(z_a: Tensor, z_b: Tensor, t: float = 2.0) -> Tensor:
 
     Returns:
         Scalar in [-4t, 0], in nats; 0 when all embeddings coincide.
-
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
 
     Source: Wang and Isola, 2005.10242, theorem 1 (the limit).
     """

@@ -172,8 +172,8 @@ def _distribution(name: str, p: Tensor, *, ndim: int | None = None, dim: int | N
         raise ValueError(f"{name} must have {rank} and at least one entry; got shape {tuple(p.shape)}.")
     validate.finite(name, p)
     tolerance = 1e-3 if p.element_size() >= 4 else 1e-2
-    p = p if p.dtype == torch.float64 else p.float()
-    if torch.compiler.is_compiling() or p.is_meta:  # no values to look at
+    p = validate.as_float(p)
+    if not validate.may_look(p):
         return p
     sums = p.sum() if dim is None else p.sum(dim=dim)
     if p.min() < 0 or (sums - 1).abs().max() > tolerance:
@@ -213,9 +213,6 @@ def gaussian_entropy(z: Tensor, eps: float = 0.0) -> Tensor:
         dimension is, to rounding, an affine function of the others, as at collapse. With eps > 0 the value at
         complete collapse is (D/2) log(2 pi e eps), and the gradient there is 0.
 
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
-
     Source: Zbontar et al., 2103.03230, appendix A (before eq. 8).
     """
     z = validate.embeddings("z", z)
@@ -234,9 +231,6 @@ def conditional_covariance(views: Tensor, pooled: bool = True) -> Tensor:
     Args:
         views: `(num_views, N, D)`, num_views >= 2, N >= 2. For two views: `torch.stack([z_a, z_b])`.
         pooled: average over the images, `(D, D)`; otherwise one per image, `(N, D, D)`, of rank < num_views each.
-
-    Raises:
-        TypeError, ValueError: `views` has the wrong type or shape, or holds NaN.
     """
     return _conditional_covariance(_views(views), pooled)
 
@@ -266,9 +260,6 @@ def gaussian_bottleneck(views: Tensor, beta: float, eps: float = 0.0, *, pooled:
         `conditional_covariance`. Where either is singular, as at complete collapse with eps = 0, total is -inf, the
         limit of every approach to it; gradients as `gaussian_entropy`.
 
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
-
     Source: Zbontar et al., 2103.03230, eq. 7 and 8.
     """
     views = _views(views)
@@ -286,17 +277,11 @@ def gaussian_bottleneck(views: Tensor, beta: float, eps: float = 0.0, *, pooled:
 
 
 def _views(views: Tensor) -> Tensor:
-    if not isinstance(views, Tensor):
-        raise TypeError(f"views must be a torch.Tensor of shape (num_views, N, D); got {type(views).__name__}.")
-    if not views.is_floating_point():
-        raise TypeError(f"views must be floating point; got {validate.describe(views)}.")
-    if views.ndim != 3 or views.shape[0] < 2 or views.shape[1] < 2 or views.shape[2] < 1:
-        raise ValueError(
-            "views must have shape (num_views, N, D) with num_views >= 2, N >= 2 and D >= 1; "
-            f"got shape {tuple(views.shape)}."
-        )
+    validate.tensor("views", views, "V N D", meaning="V >= 2 views of N >= 2 images")
+    if min(views.shape[:2]) < 2:
+        raise ValueError(f"views must have shape (V, N, D), V >= 2 and N >= 2; got shape {tuple(views.shape)}.")
     validate.finite("views", views)
-    return views if views.dtype == torch.float64 else views.float()
+    return validate.as_float(views)
 
 
 def _covariance(z: Tensor) -> Tensor:

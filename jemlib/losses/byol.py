@@ -39,9 +39,6 @@ def byol(p_a: Tensor, p_b: Tensor, target_a: Tensor, target_b: Tensor, *, stop_g
         BYOLLoss; `total` in [0, 8]. When all vectors coincide it is 0: collapse is a global minimum of the loss.
         What keeps training away from it is the stop-gradient together with the predictor.
 
-    Raises:
-        TypeError, ValueError: an argument has the wrong type or shape, or holds NaN.
-
     Source: Grill et al., 2006.07733, eq. 2, added over both directions.
     """
     p_a, p_b = validate.paired("p_a", p_a, "p_b", p_b, min_samples=1, check_finite=False)

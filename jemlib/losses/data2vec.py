@@ -37,9 +37,6 @@ def data2vec_targets(layers: Sequence[Tensor], top: int | None = None) -> Tensor
     Returns:
         Tensor of the shape of one block's output, without gradient; at most sqrt(D) long at each position.
 
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
-
     Source: Baevski et al., 2202.03555, section 3.3.
     """
     # No @full_precision: autocast has no 16-bit layer_norm, and the blocks come as a list, in float32 from here on.
@@ -80,9 +77,6 @@ def data2vec(predictions: Tensor, targets: Tensor, mask: Tensor | None = None, b
     Returns:
         Data2VecLoss; `total` >= 0. A constant target costs 0 as soon as it is predicted: collapse is a minimum.
 
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
-
     Source: Baevski et al., 2202.03555, section 3.3.
     """
     predictions, targets = _features("predictions", predictions), _features("targets", targets).detach()
@@ -115,7 +109,7 @@ def _features(name: str, x: Tensor, min_dims: int = 1) -> Tensor:
         raise ValueError(
             f"{name} must have shape (N, T, D) or (N, D), none empty and D >= {min_dims}; got shape {tuple(x.shape)}."
         )
-    x = x if x.dtype == torch.float64 else x.float()
+    x = validate.as_float(x)
     validate.finite(name, x)
     return x
 

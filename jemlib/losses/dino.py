@@ -48,9 +48,6 @@ def dino(
         `total` and `teacher_entropy` are log K; centring alone leads there. One-hot (one and the same dimension
         wins for every image): all three are 0, the least possible; sharpening alone, a small tau_t, leads there.
 
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
-
     Source: Caron et al., 2104.14294, eq. 1 to 3; facebookresearch/dino, main_dino.py.
     """
     validate.number("student_temperature", student_temperature, above=0)
@@ -101,9 +98,6 @@ def update_center(center: Tensor, teacher_logits: Sequence[Tensor], momentum: fl
     Returns:
         `(K,)`, without gradient, in the dtype of `center` (float32 if that has 16 bits).
 
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
-
     Source: Caron et al., 2104.14294, eq. 4.
     """
     validate.number("momentum", momentum, at_least=0, at_most=1)
@@ -134,9 +128,6 @@ def balanced_center(
 
     Returns:
         `(K,)`, detached. Convention: used on the batch that it was computed from, unlike `update_center`.
-
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
 
     Source: the ablation of 2104.14294 with Sinkhorn-Knopp in place of centring; the default of DINOv2, 2304.07193.
     """
@@ -195,11 +186,8 @@ def _student_and_teacher(
 
 
 def _check_center(center: Tensor, logits: Tensor) -> Tensor:
-    if not isinstance(center, Tensor) or not center.is_floating_point():
-        raise TypeError(f"center must be a floating-point tensor of shape (K,); got {validate.describe(center)}.")
-    if center.shape != logits.shape[1:]:
-        raise ValueError(f"center must have shape (K,) = ({logits.shape[1]},); got shape {tuple(center.shape)}.")
+    validate.tensor("center", center, "K", K=logits.shape[1])
     if center.device != logits.device:
         raise ValueError(f"center and the logits must be on one device; got {center.device} and {logits.device}.")
     validate.finite("center", center)
-    return center.detach() if center.dtype == torch.float64 else center.detach().float()
+    return validate.as_float(center.detach())

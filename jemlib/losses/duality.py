@@ -54,9 +54,6 @@ def contrastive_criterion(k: Tensor) -> Tensor:
     Returns:
         Scalar >= 0, in units of k to the fourth. Memory N^2. When all samples are one vector c it is N(N-1) |c|^4.
 
-    Raises:
-        TypeError, ValueError: `k` has the wrong type or shape, or holds NaN.
-
     Source: Garrido et al., 2206.02574, section 3 (there |K^T K - diag(K^T K)|_F^2).
     """
     k = validate.embeddings("k", k, min_samples=1)
@@ -78,9 +75,6 @@ def noncontrastive_criterion(k: Tensor) -> Tensor:
         Scalar >= 0, in units of k to the fourth. Memory D^2. When all samples are one vector c it is
         N^2 (|c|^4 - sum_j c_j^4).
 
-    Raises:
-        TypeError, ValueError: `k` has the wrong type or shape, or holds NaN.
-
     Source: Garrido et al., 2206.02574, section 3 (there |K K^T - diag(K K^T)|_F^2).
     """
     k = validate.embeddings("k", k, min_samples=1)
@@ -99,9 +93,6 @@ def duality(k: Tensor) -> Duality:
 
     Returns:
         Duality; its four terms are computed one by one, so that the identity can be checked.
-
-    Raises:
-        TypeError, ValueError: `k` has the wrong type or shape, or holds NaN.
 
     Source: Garrido et al., 2206.02574, section 3.
     """
@@ -131,9 +122,6 @@ def contrastive_bounds(k: Tensor) -> ContrastiveBounds:
 
     Args:
         k: `(N, D)` embeddings, not normalised here.
-
-    Raises:
-        TypeError, ValueError: `k` has the wrong type or shape, or holds NaN.
 
     Source: Garrido et al., 2206.02574, section 3, for unit samples.
     """

@@ -37,9 +37,6 @@ def info_nce(z_a: Tensor, z_b: Tensor, temperature: float = 0.2) -> ContrastiveL
     Returns:
         ContrastiveLoss. `total` lies in [0, log(1 + (N-1) e^(2/tau))] and is log N when all embeddings coincide.
 
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
-
     Source: van den Oord et al., 1807.03748, eq. 4; in-batch form as in MoCo v3, 2104.02057, eq. 1.
     """
     z_a, z_b = validate.paired("z_a", z_a, "z_b", z_b)
@@ -66,9 +63,6 @@ def nt_xent(z_a: Tensor, z_b: Tensor, temperature: float = 0.5) -> ContrastiveLo
 
     Returns:
         ContrastiveLoss; `total` >= 0, and log(2N - 1) when all embeddings coincide.
-
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
 
     Source: Chen et al., 2002.05709, eq. 1.
     """
@@ -99,9 +93,6 @@ def decoupled_info_nce(z_a: Tensor, z_b: Tensor, temperature: float) -> Contrast
 
     Returns:
         ContrastiveLoss; `total` is log(N - 1) when all embeddings coincide.
-
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
 
     Source: Zbontar et al., 2103.03230, section 5.1 (the temperature is in the text around the formula).
     """

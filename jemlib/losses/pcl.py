@@ -34,15 +34,12 @@ def proto_nce(v: Tensor, prototypes: Tensor, assignments: Tensor, phi: Tensor) -
         ContrastiveLoss; total >= 0. With K = 1 it is 0. When v and the prototypes all coincide and the phi are equal,
         it is log K.
 
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
-
     Source: Li et al., 2005.04966, the prototype term of ProtoNCE; salesforce/PCL, builder.py.
     """
     v, prototypes = _same_width("v", v, "prototypes", prototypes)
     k = prototypes.shape[0]
     _check_assignments(assignments, v.shape[0], k)
-    phi = _vector("phi", phi, "(K,)", k).to(v)
+    phi = _finite("phi", validate.tensor("phi", phi, "K", K=k)).to(v)
     if validate.may_look(phi) and phi.min() <= 0:
         raise ValueError(f"phi must be > 0; got a smallest entry of {phi.min().item():.3g}.")
     # logits_ij = v_i . c_j / phi_j
@@ -68,9 +65,6 @@ def info_nce_queue(q: Tensor, k: Tensor, queue: Tensor, temperature: float = 0.2
 
     Returns:
         ContrastiveLoss; `total` lies in [0, log(1 + R e^(2/tau))] and is log(1 + R) when all embeddings coincide.
-
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
 
     Source: He et al., 1911.05722, eq. 1; the first term of ProtoNCE in Li et al., 2005.04966.
     """
@@ -104,12 +98,9 @@ def raw_concentration(distances: Tensor, assignments: Tensor, num_clusters: int,
     Returns:
         `(K,)`, >= 0, and NaN for clusters of fewer than two samples, whose spread is unknown. No gradient.
 
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
-
     Source: Li et al., 2005.04966, concentration estimation.
     """
-    distances = _vector("distances", distances, "(N,)")
+    distances = _finite("distances", validate.tensor("distances", distances, "N"))
     validate.integer("num_clusters", num_clusters, at_least=1)
     _check_assignments(assignments, distances.shape[0], num_clusters)
     validate.number("alpha", alpha, above=0)
@@ -145,9 +136,6 @@ def concentration(
     Returns:
         `(K,)`, > 0. No gradient. At collapse (all distances 0): `temperature` everywhere.
 
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
-
     Source: Li et al., 2005.04966, concentration estimation; salesforce/PCL, main_pcl.py for clip and rescaling.
     """
     validate.number("temperature", temperature, above=0)
@@ -181,16 +169,13 @@ def mixture_log_joint(v: Tensor, centres: Tensor, sigma: Tensor | float, normali
 
     Returns:
         `(N, K)`, in nats.
-
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
     """
     v, centres = _same_width("v", v, "centres", centres)
     k, d = centres.shape
     if not isinstance(sigma, Tensor):
         validate.number("sigma", sigma, above=0)
         sigma = v.new_full((k,), sigma)
-    sigma = _vector("sigma", sigma, "(K,)", k).to(v)
+    sigma = _finite("sigma", validate.tensor("sigma", sigma, "K", K=k)).to(v)
     if sigma.min() <= 0:
         raise ValueError(f"sigma must be > 0; got a smallest entry of {sigma.min().item():.3g}.")
     squares = (v[:, None, :] - centres).square().sum(dim=2)
@@ -267,29 +252,15 @@ def _same_width(name_a: str, a: Tensor, name_b: str, b: Tensor) -> tuple[Tensor,
     return a.to(dtype), b.to(dtype)
 
 
-def _vector(name: str, x: Tensor, shape: str, length: int | None = None) -> Tensor:
-    """A finite floating-point vector, in float32 or float64."""
-    if not isinstance(x, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor of shape {shape}; got {type(x).__name__}.")
-    if x.ndim != 1 or x.shape[0] < 1 or (length is not None and x.shape[0] != length):
-        wanted = shape if length is None else f"{shape} = ({length},)"
-        raise ValueError(f"{name} must have shape {wanted}; got shape {tuple(x.shape)}.")
-    if not x.is_floating_point():
-        raise TypeError(f"{name} must be floating point; got {validate.describe(x)}.")
-    x = x if x.dtype == torch.float64 else x.float()
+def _finite(name: str, x: Tensor) -> Tensor:
+    """Check that it is finite; return it in float32 or float64."""
+    x = validate.as_float(x)
     validate.finite(name, x)
     return x
 
 
 def _check_assignments(assignments: Tensor, n: int, k: int) -> None:
-    if not isinstance(assignments, Tensor):
-        raise TypeError(f"assignments must be a torch.Tensor of shape (N,); got {type(assignments).__name__}.")
-    if assignments.dtype not in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
-        raise TypeError(f"assignments must hold whole numbers (cluster ids); got {validate.describe(assignments)}.")
-    if assignments.shape != (n,):
-        raise ValueError(
-            f"assignments must have shape (N,) = ({n},), a cluster id per sample; got {validate.describe(assignments)}."
-        )
+    validate.tensor("assignments", assignments, "N", kind="integer", meaning="a cluster id per sample", N=n)
     if not validate.may_look(assignments):
         return
     low, high = assignments.aminmax()

@@ -111,9 +111,6 @@ def epps_pulley(x: Tensor, knots: int = 17, t_max: float = 3.0) -> Tensor:
         Scalar for `(N,)`, `(S,)` for columns; >= 0, and at most 4N times the integral of the weight. For samples of
         N(0, 1) the expectation is 1.0525 for every N; when all samples are 0 it is 0.40205 N, with gradient 0.
 
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
-
     Source: Epps and Pulley, 1983; Balestriero and LeCun, 2511.08544, official code.
     """
     columns = _columns(x)
@@ -133,9 +130,6 @@ def epps_pulley_exact(x: Tensor) -> Tensor:
     Returns:
         Scalar for `(N,)`, `(S,)` for columns; >= 0. The expectation is sqrt(2 pi) (1 - 1/sqrt 3) = 1.0594 for samples
         of N(0, 1) of every N; when all samples are 0 it is 0.40892 N. No entry of the gradient exceeds 4.561.
-
-    Raises:
-        TypeError, ValueError: `x` has the wrong type or shape, or holds NaN.
 
     Source: the Gaussian integrals of `epps_pulley`; our own derivation.
     """
@@ -185,9 +179,6 @@ def sigreg(z: Tensor, num_slices: int = 256, generator: torch.Generator | None =
         gradient is 0; another constant near 0 is pulled to 0, all samples alike. The gradient is bounded, however
         far out an embedding lies.
 
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
-
     Source: Balestriero and LeCun, 2511.08544, official code.
     """
     z = validate.embeddings("z", z)
@@ -216,9 +207,6 @@ def lejepa(
 
     Returns:
         LeJEPALoss. When all embeddings are 0, total is `lambd * 0.40205 N`.
-
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
 
     Source: Balestriero and LeCun, 2511.08544, official code (its minimal example).
     """

@@ -46,9 +46,6 @@ def simsiam(p_a: Tensor, p_b: Tensor, z_a: Tensor, z_b: Tensor, *, stop_gradient
         SimSiamLoss. When all vectors coincide, total is -1: collapse is a global minimum of the loss. What keeps
         training away from it is the stop-gradient together with the predictor.
 
-    Raises:
-        TypeError, ValueError: an argument has the wrong type or shape, or holds NaN.
-
     Source: Chen and He, 2011.10566, eq. 1 to 4.
     """
     p_a, p_b = validate.paired("p_a", p_a, "p_b", p_b, min_samples=1, check_finite=False)

@@ -145,9 +145,6 @@ def swav_codes(
     Returns:
         `(N, K)` codes of the batch alone; rows sum to 1. No gradient.
 
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
-
     Source: Caron et al., 2006.09882, section 3.
     """
     if queue_scores is None:
@@ -236,9 +233,6 @@ def swav(
         SwAVLoss. When all embeddings coincide, the codes are 1/K and total is log K + KL(uniform || p) >= log K:
         equal use of the prototypes excludes a collapse of low loss, not collapse.
 
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
-
     Source: Caron et al., 2006.09882, eq. 1 to 5; facebookresearch/swav, main_swav.py.
     """
     scores_a, scores_b = validate.paired("scores_a", scores_a, "scores_b", scores_b)
@@ -269,9 +263,6 @@ def swav_multicrop(
 
     Returns:
         SwAVLoss; the value at collapse is that of `swav`.
-
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
 
     Source: Caron et al., 2006.09882, eq. 6; facebookresearch/swav, main_swav.py.
     """

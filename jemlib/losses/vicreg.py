@@ -66,9 +66,6 @@ def vicreg(
     Returns:
         VICRegLoss. When all embeddings coincide, total is `variance * (gamma - sqrt(eps))`: 24.75 by default.
 
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
-
     Source: Bardes et al., 2105.04906, eq. 1 to 6; scale of facebookresearch/vicreg, main_vicreg.py.
     """
     z_a, z_b = validate.paired("z_a", z_a, "z_b", z_b)

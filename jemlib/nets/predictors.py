@@ -74,11 +74,12 @@ class DirectPredictor(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """`(N, D)` -> `(N, D)`."""
         with torch.autocast(z.device.type, enabled=False):
+            z = z.to(self.correlation.dtype)  # never 16 bits: the running average would lose its small changes
             if self.training:
-                unit = nn.functional.normalize(z.detach().float(), dim=1)
+                unit = nn.functional.normalize(z.detach(), dim=1)
                 # F <- rho F + (1 - rho) (1/N) sum_b f_b f_b^T, not centred
                 self.correlation.lerp_(unit.T @ unit / len(unit), 1 - self.rho)
-            return z.float() @ direct_predictor(self.correlation, self.eps)
+            return z @ direct_predictor(self.correlation, self.eps)
 
 
 PREDICTORS = ("mlp", "direct", "none")

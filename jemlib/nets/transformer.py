@@ -64,7 +64,7 @@ class PatchTransformer(nn.Module):
                 never seen. None lets all of them in. The features are a mean over tokens, so their order is free.
 
         Raises:
-            ValueError: keep is not an int64 tensor `(N, kept)`.
+            TypeError, ValueError: keep is not an int64 tensor `(N, kept)`.
         """
         tokens = self.embed(images).flatten(2).transpose(1, 2) + self.position  # (N, tokens, dim)
         if keep is not None:
@@ -76,8 +76,4 @@ class PatchTransformer(nn.Module):
 
     @staticmethod
     def _check_keep(keep: Tensor, n: int) -> None:
-        indices = isinstance(keep, Tensor) and keep.dtype == torch.int64 and keep.ndim == 2
-        if not indices or keep.shape[0] != n or keep.shape[1] < 1:
-            raise ValueError(
-                f"keep must be int64 token indices (N, kept) with N = {n} and kept >= 1; got {validate.describe(keep)}."
-            )
+        validate.tensor("keep", keep, "N kept", kind="int64", meaning="indices of tokens", N=n)

@@ -49,9 +49,6 @@ def trivial_start(
 
     Returns:
         `(N, D)`, on the generator's device (the CPU without one).
-
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range.
     """
     validate.integer("n", n, at_least=1)
     validate.integer("d", d, at_least=1)
@@ -302,9 +299,6 @@ def vicreg_variance_hinge(
 
     Returns:
         VICRegLoss; `variance` is in [0, gamma]. Total is `variance * gamma` when all embeddings coincide.
-
-    Raises:
-        TypeError, ValueError: an argument has the wrong type, shape or range, or holds NaN.
     """
     z_a, z_b = validate.paired("z_a", z_a, "z_b", z_b)
     validate.number("variance", variance, at_least=0)

@@ -223,7 +223,7 @@ def _encoder_and_predictor(w: Tensor, w_p: Tensor | None, predictor: bool) -> tu
         return w, identity
     if w_p is None:
         raise ValueError("w_p must be a (D, D) tensor when predictor=True; got None.")
-    return w, validate.matrix("w_p", w_p, (len(w), len(w)))
+    return w, validate.matrix("w_p", w_p, f"{len(w)} {len(w)}")
 
 
 class ContrastiveDynamics(NamedTuple):
@@ -265,9 +265,6 @@ def contrastive_gradient_matrix(x: Tensor, x_prime: Tensor, w: Tensor) -> Tensor
     Returns:
         `(D_in, D_in)` symmetric, float64. It depends on W through the softmax weights.
 
-    Raises:
-        TypeError, ValueError: an argument has the wrong type or shape, or holds NaN.
-
     Source: Jing et al., 2110.09348; re-derived, and checked against automatic differentiation.
     """
     x, x_prime, w = _data(x, x_prime, w)
@@ -303,7 +300,7 @@ def linear_contrastive_dynamics(
     x, x_prime, first = _data(x, x_prime, layers[0], name="layers[0]")
     state: State = (first,)
     for index, layer in enumerate(layers[1:], start=1):
-        state = (*state, validate.matrix(f"layers[{index}]", layer, (None, len(state[-1]))))
+        state = (*state, validate.matrix(f"layers[{index}]", layer, f"outputs {len(state[-1])}"))
 
     def field(state: State) -> State:
         w = _product(state)
@@ -400,4 +397,4 @@ def _values(name: str, value: float | Tensor, at_least: float | None = None) -> 
 def _data(x: Tensor, x_prime: Tensor, w: Tensor, name: str = "w") -> tuple[Tensor, Tensor, Tensor]:
     """Check two views of the inputs and a weight matrix that fits them; return all three in float64."""
     x, x_prime = validate.paired("x", x, "x_prime", x_prime)
-    return x.double(), x_prime.double(), validate.matrix(name, w, (None, x.shape[1]))
+    return x.double(), x_prime.double(), validate.matrix(name, w, f"outputs {x.shape[1]}")

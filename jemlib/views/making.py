@@ -210,25 +210,18 @@ def solarize(x: Tensor, which: Tensor, threshold: float = 0.5) -> Tensor:
 
 
 def _check_images(name: str, x: Tensor) -> None:
-    if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim != 4 or x.shape[1] != 3:
-        raise ValueError(
-            f"{name} must be a floating-point tensor (N, 3, H, W) with values in [0, 1]; got {validate.describe(x)}."
-        )
+    validate.tensor(name, x, "N 3 H W", meaning="values in [0, 1]", empty=True)
 
 
 def _check_per_sample(x: Tensor, **values: Tensor) -> None:
     for name, value in values.items():
-        yes_or_no = name in ("flip", "which")
-        if not isinstance(value, Tensor) or value.shape != (x.shape[0],) or yes_or_no != (value.dtype == torch.bool):
-            raise ValueError(
-                f"{name} must be a {'bool' if yes_or_no else 'floating-point'} tensor (N,) with one value per sample, "
-                f"N = {x.shape[0]}; got {validate.describe(value)}."
-            )
+        kind = "bool" if name in ("flip", "which") else "float"
+        validate.tensor(name, value, "N", kind=kind, meaning="one value per sample", empty=True, N=x.shape[0])
 
 
 def _check_boxes(x: Tensor, box: Tensor) -> None:
-    if not isinstance(box, Tensor) or box.shape != (x.shape[0], 4):
-        raise ValueError(f"box must be a tensor (N, 4) with N = {x.shape[0]}; got {validate.describe(box)}.")
+    kind = "float" if isinstance(box, Tensor) and box.is_floating_point() else "integer"
+    validate.tensor("box", box, "N 4", kind=kind, empty=True, N=x.shape[0])
     height, width = x.shape[2:]
     top, left, h, w = box.unbind(dim=1)
     outside = (top < 0) | (left < 0) | (h < 1) | (w < 1) | (top + h > height) | (left + w > width)
@@ -400,12 +393,7 @@ def denormalize(views: Tensor) -> Tensor:
 
 
 def _check_pixels(pixels: Tensor) -> None:
-    if not isinstance(pixels, Tensor):
-        raise TypeError(f"pixels must be a uint8 torch.Tensor of shape (N, 3, H, W); got {type(pixels).__name__}.")
-    if pixels.dtype != torch.uint8:
-        raise TypeError(f"pixels must be uint8 with values 0 to 255; got {validate.describe(pixels)}.")
-    if pixels.ndim != 4 or pixels.shape[1] != 3 or 0 in pixels.shape[2:]:
-        raise ValueError(f"pixels must have shape (N, 3, H, W): RGB images; got shape {tuple(pixels.shape)}.")
+    validate.tensor("pixels", pixels, "N 3 H W", kind="uint8", meaning="RGB images, values 0 to 255", empty=True)
 
 
 def _check_generator(generator: torch.Generator | None, device: torch.device) -> None:

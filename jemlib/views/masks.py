@@ -113,10 +113,9 @@ def mask_pixels(images: Tensor, mask: Tensor, fill: float = 0.0) -> Tensor:
     """Images `(N, C, H, W)` with `fill` in the masked patches; in normalised images 0 is the mean of the pixels.
 
     Raises:
-        ValueError: images are not floating point `(N, C, H, W)`, or mask does not fit them.
+        TypeError, ValueError: images are not floating point `(N, C, H, W)`, or mask does not fit them.
     """
-    if not isinstance(images, Tensor) or not images.is_floating_point() or images.ndim != 4:
-        raise ValueError(f"images must be a floating-point tensor (N, C, H, W); got {validate.describe(images)}.")
+    validate.tensor("images", images, "N C H W", empty=True)
     validate.number("fill", fill)
     _check_mask(mask, len(images))
     # Filling, not multiplying: whatever stands in a masked patch is gone, NaN too.
@@ -138,11 +137,7 @@ def masked_views(
     Raises:
         TypeError, ValueError: views are not floating point `(V, N, C, H, H)`; or as in `patch_mask`.
     """
-    square = isinstance(views, Tensor) and views.ndim == 5 and views.shape[3] == views.shape[4]
-    if not square or not views.is_floating_point():
-        raise ValueError(
-            f"views must be a floating-point tensor (V, N, C, H, H) of square images; got {validate.describe(views)}."
-        )
+    validate.tensor("views", views, "V N C H H", meaning="square images")
     number, n, _, size, _ = views.shape
     masks = patch_mask(number * n, ratio, patch=patch, size=size, generator=generator, device=views.device)
     masked = mask_pixels(views.flatten(0, 1), masks)
@@ -150,12 +145,7 @@ def masked_views(
 
 
 def _check_mask(mask: Tensor, n: int | None = None) -> None:
-    good = isinstance(mask, Tensor) and mask.dtype == torch.bool and mask.ndim == 3 and 0 not in mask.shape[1:]
-    if not good or (n is not None and mask.shape[0] != n):
-        samples = "" if n is None else f" with N = {n}"
-        raise ValueError(
-            f"mask must be a bool tensor (N, rows, columns){samples}, True = masked; got {validate.describe(mask)}."
-        )
+    validate.tensor("mask", mask, "N rows columns", kind="bool", meaning="True = masked", empty=True, N=n)
 
 
 # How much of a masked image a convolutional network sees clean
