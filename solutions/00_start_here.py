@@ -936,7 +936,7 @@ verify("colour jitter is", all(commutes(operation, shuffled_pixels) for operatio
 # %% [markdown]
 # That the crop is the *most critical* one is a hypothesis about some images. On motifs the operations on colours matter
 # more. But motifs were made so that colour is the shortcut: the experiment shows that the answer depends on the images.
-# It does not speak against crops on photographs, where the answer may differ. Lesson 11 measures it there.
+# It does not speak against crops on photographs, where the answer may differ: see the lesson on views in the plan of the course.
 
 # %% [markdown]
 # ## Take-away

@@ -33,6 +33,8 @@ class Checkpoint:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.check_settings()
         path = self.folder / "checkpoint.pt"
+        for left in self.folder.glob(f"{path.name}.*.partial"):  # of a process that was killed while it wrote
+            left.unlink(missing_ok=True)
         if not path.exists():
             return 0, 0.0
         try:

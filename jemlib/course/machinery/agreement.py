@@ -8,6 +8,7 @@ the mistakes that can be made in every exercise (`families`); what neither expla
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from jemlib.course.machinery import clues
+from jemlib.course.machinery import clues, operations, reading
 from jemlib.course.machinery.explain import (
     Function,
     Mistake,
@@ -33,6 +34,7 @@ from jemlib.course.machinery.families import Wrong, families, names_of, paramete
 __all__ = ["Agreement", "Case", "Function", "Mistake", "NotAttempted", "Symptom", "Wrong", "explain", "innermost"]
 
 CLOSE = 1e-3  # of the error: as close must a named mistake come where a second, much smaller one was made too
+CLUES = 3  # at most so many about one mistake without a name
 CUT = "look for .detach(), .item(), float(), torch.tensor(...) or torch.no_grad(), and leave it out."
 
 
@@ -70,6 +72,7 @@ class Agreement:
         reference: the function to agree with.
         cases: makes the inputs; called anew for each check.
         wrong: the named wrong answers of the exercise.
+        ways: right ways of writing it, to tell what is unusual in a wrong one.
         fields: names of the results when there are several; empty for a single tensor.
         gradients: whether automatic differentiation through the function is checked too.
         symptom: given a case, the learner's results and the right ones, may add a sentence of help.
@@ -79,6 +82,7 @@ class Agreement:
     reference: Function
     cases: Callable[[], Sequence[Case]]
     wrong: Mapping[str, Wrong]
+    ways: tuple[Function, ...] = ()
     fields: tuple[str, ...] = ()
     gradients: bool = True
     symptom: Symptom | None = None
@@ -211,7 +215,7 @@ class Agreement:
             if named is not None:
                 raise Mistake(f"{named} {self._size(*failing[0], entry=False)}")
             size = self._size(*failing[0], entry=True)
-            help_ = " ".join(list(self._clues(f, seen, failing))[:2])
+            help_ = " ".join(itertools.islice((clue for clue in self._clues(f, seen, failing) if clue), CLUES))
         raise Mistake(f"{size}{f' {help_}' if help_ else ''}")
 
     def _clues(self, f: Function, seen: Sequence[Seen], failing: Sequence[Seen]) -> Iterator[str]:
@@ -221,20 +225,51 @@ class Agreement:
             yield f"For {broken[0].describe()} it is NaN or infinite."
         if broken is not None:
             yield self._origin(f, broken[0])
-        related = self._relation(seen, failing)
+        yield from reading.slips(innermost(f), self.reference)
+        related = self._relation(seen, failing) or self._sum_of_terms(seen, failing)
         if related:
             yield related
         said = self.symptom(*failing[0]) if self.symptom and not _not_finite(failing[0][1]) else None
         if said:
             yield said
+        yield from self._operations(f, failing[0][0])
         if not related:
             yield from self._reactions(f, seen)
+            yield _samples(*failing[0])
+        yield from reading.unused(innermost(f))
+
+    def _operations(self, f: Function, case: Case) -> Iterator[str]:
+        def kinds(way: Function) -> set[str] | None:
+            return operations.kinds_of(lambda: way(*(arg.clone() for arg in case.args), **case.kwargs))
+
+        yield from operations.unusual(kinds(f), [kinds(way) for way in (self.reference, *self.ways)])
+
+    def _off(self, failing: Sequence[Seen]) -> list[int]:
+        """The results that are wrong somewhere; a total, which holds the errors of its terms, comes last."""
+        off = [
+            i
+            for i in range(len(self.fields or ("",)))
+            if not all(_close([s[1][i]], [s[2][i]], s[0].tolerance()) for s in failing)
+        ]
+        return off[1:] + off[:1] if len(off) > 1 and self.fields[off[0]] == "total" else off
+
+    def _sum_of_terms(self, seen: Sequence[Seen], failing: Sequence[Seen]) -> str | None:
+        """A total whose terms are right: with which weights were they added?"""
+        if not self.fields or [self.fields[i] for i in self._off(failing)] != ["total"]:
+            return None
+        plain = [s for s in seen if not s[0].kwargs and s[0].args[0].dtype == torch.float64 and not _not_finite(s[1])]
+        ours, wanted = clues.weights([s[1] for s in plain]), clues.weights([s[2] for s in plain])
+        if ours is None or wanted is None:
+            return "All its terms are right: look at how they are put together."
+        yours, asked = (
+            " + ".join(f"{w:.4g} {name}" for w, name in zip(weights, self.fields[1:])) for weights in (ours, wanted)
+        )
+        return f"All its terms are right. Yours is {yours}; asked is {asked}.".replace("+ -", "- ")
 
     def _relation(self, seen: Sequence[Seen], failing: Sequence[Seen]) -> str | None:
-        """A relation to the right result, for the field that is off."""
-        for i, name in enumerate(self.fields or ("",)):
-            if all(_close([s[1][i]], [s[2][i]], s[0].tolerance()) for s in failing):
-                continue
+        """A relation to the right result, for the first field that is off and has one."""
+        for i in self._off(failing):
+            name = self.fields[i] if self.fields else ""
             default = {
                 k: p.default for k, p in parameters(self.reference).items() if isinstance(p.default, (int, float))
             }
@@ -249,7 +284,8 @@ class Agreement:
                 for case, ours, truth in seen
             ]
             found = clues.relation(pairs)
-            return f"Of {name}: {found[0].lower()}{found[1:]}" if found and name else found
+            if found:
+                return f"Of {name}: {found[0].lower()}{found[1:]}" if name else found
         return None
 
     def _reactions(self, f: Function, seen: Sequence[Seen]) -> Iterator[str]:
@@ -294,7 +330,9 @@ class Agreement:
         fields = self.fields or ("",)
         right = [n for n, a, b in zip(fields, ours, truth) if a.shape == b.shape and _close([a], [b], case.tolerance())]
         good = f" Right here: {', '.join(right)}." if right else ""
-        for name, a, b in zip(fields, ours, truth):
+        order = self._off([(case, ours, truth)]) if all(a.shape == b.shape for a, b in zip(ours, truth)) else []
+        for i in order or range(len(fields)):
+            name, a, b = fields[i], ours[i], truth[i]
             what = f"`{name}`" if name else "the result"
             if a.shape != b.shape:
                 return f"For {case.describe()} {what} has shape {tuple(a.shape)} instead of {tuple(b.shape)}.{good}"
@@ -437,6 +475,8 @@ def _misfit(seen: Sequence[Seen], observe: Callable[[Case], Sequence[Tensor] | N
         if ratios and max(ratios) <= CLOSE:
             explained += 1
             worst = max(worst, *ratios)
+        elif case.kwargs and not _not_finite(truth):
+            return math.inf  # by the default of a setting two mistakes may look alike; another value tells them apart
     if exact:
         return 0.0
     return worst + (failing - explained + 1) if 2 * explained >= failing else math.inf
@@ -477,6 +517,18 @@ def _folded(arg: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     if arg.ndim == 2 and arg.shape[0] == arg.shape[1] > 1 and torch.allclose(arg, arg.T, rtol=1e-12, atol=0):
         return a + a.T, b + b.T
     return a, b
+
+
+def _samples(case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor]) -> str:
+    """Which samples are right, where some are."""
+    for a, b in zip(ours, truth):
+        if a.ndim < 2 or a.shape != b.shape or len(a) != len(case.args[0]) or not bool(a.isfinite().all()):
+            continue
+        off = (a - b).abs().flatten(1).amax(dim=1) > case.tolerance() * (1 + float(b.abs().max()))
+        right, wrong = ((~off).nonzero().flatten().tolist(), off.nonzero().flatten().tolist())
+        if right and wrong:
+            return f"Right for the samples (first axis) {right}, wrong for {wrong}."
+    return ""
 
 
 def _not_finite(tensors: Sequence[Tensor]) -> bool:

@@ -141,7 +141,10 @@ def declare(
     source = _Source(answer, KNOWN | earlier | dict(using))
     ways = {name: source.way(name, way) for name, way in right.items()}
     wrong = {name: source.mistake(name, mistaken, right) for name, mistaken in mistakes.items()}
-    check = Agreement(reference, cases, wrong, fields=fields, gradients=gradients, symptom=symptom, **more)
+    ways = {"the answer": source.compiled(answer, "the answer"), **ways}
+    check = Agreement(
+        reference, cases, wrong, tuple(ways.values()), fields=fields, gradients=gradients, symptom=symptom, **more
+    )
     return register(
         Exercise(
             name=source.name,
@@ -154,7 +157,7 @@ def declare(
             points=points,
             check=check,
             hints=hints,
-            right={"the answer": source.compiled(answer, "the answer"), **ways},
+            right=ways,
             answer=answer,
         )
     )

@@ -49,7 +49,7 @@ def relation(pairs: Sequence[Pair]) -> str | None:
     entries, sizes = sum(p.truth.numel() for p in pairs), {tuple(p.inputs[0].shape) for p in pairs}
     if len(pairs) < 2 or (entries < 3 * len(pairs) and (len(sizes) < 3 or len(pairs) < 3)):
         return None
-    return _tiny(pairs) or _factor(pairs) or _transform(pairs) or _per_line(pairs)
+    return _tiny(pairs) or _factor(pairs) or _transform(pairs) or _per_line(pairs) or _small(pairs)
 
 
 def _tiny(pairs: Sequence[Pair]) -> str | None:
@@ -57,6 +57,29 @@ def _tiny(pairs: Sequence[Pair]) -> str | None:
     if worst < 3e-6:
         return "The difference is tiny: a float32 constant somewhere, or a small eps."
     return None
+
+
+def _small(pairs: Sequence[Pair]) -> str | None:
+    worst = max(float((p.ours - p.truth).abs().max() / p.truth.abs().max()) for p in pairs)
+    if worst < 5e-3:
+        return (
+            f"The difference is small everywhere, at most {100 * worst:.2g}%: is an eps added where none is asked, or "
+            "has it another value or another place (inside the root, outside of it)?"
+        )
+    return None
+
+
+def weights(results: Sequence[Sequence[Tensor]]) -> list[float] | None:
+    """Weights with which the first of several scalar results is the sum of the others; None when it is not."""
+    if len(results) < len(results[0]) + 1 if results else True:
+        return None
+    if any(x.ndim for result in results for x in result):
+        return None
+    totals = torch.stack([result[0].double() for result in results])
+    terms = torch.stack([torch.stack([x.double() for x in result[1:]]) for result in results])
+    found = torch.linalg.lstsq(terms, totals).solution
+    fits = bool((terms @ found - totals).abs().max() <= EXACT * (1 + totals.abs().max()))
+    return [float(f"{w:.6g}") for w in found] if fits else None
 
 
 def _sizes(p: Pair) -> Iterator[tuple[str, float]]:
@@ -98,7 +121,10 @@ def _factor(pairs: Sequence[Pair]) -> str | None:
             return None
         if abs(factors[0] + 1) < 1e-5:
             return "Your result is the right one with its sign turned around, in every case."
-        return f"Your result is {factors[0]:.4g} times the right one in every case: a constant factor is off."
+        known = next((text for value, text in _CONSTANTS.items() if abs(factors[0] / value - 1) < 1e-4), "")
+        return (
+            f"Your result is {factors[0]:.4g} times the right one in every case: {known or 'a constant factor is off.'}"
+        )
     for candidates in zip(*(list(_sizes(p)) for p in pairs)):
         name, values = candidates[0][0], [value for _, value in candidates]
         if len(set(values)) < 2 or any(c[0] != name for c in candidates) or 0 in values:
@@ -111,6 +137,13 @@ def _factor(pairs: Sequence[Pair]) -> str | None:
     return None
 
 
+_CONSTANTS = {
+    1 / math.log(2): "1 / log 2, so the log is that of base 2 where the natural one is asked.",
+    1 / math.log(10): "1 / log 10, so the log is that of base 10 where the natural one is asked.",
+    math.log(2): "log 2, so a log is the natural one where base 2 is asked.",
+    2.0: "a factor 1/2 is missing, or something is counted twice.",
+    0.5: "a factor 2 is missing, or only half of it is counted.",
+}
 _MISSING, _TOO_MUCH = (
     "a sum stands where a mean is asked, so a division",
     "a mean stands where a sum is asked: do not divide by",
@@ -141,6 +174,17 @@ _TRANSFORMS: tuple[tuple[Callable[[Tensor], Tensor], str], ...] = (
     (lambda t: t - 1, "Your result is the right one minus 1."),
     (lambda t: t + 1, "Your result is the right one plus 1."),
     (lambda t: 1 / t, "Your result is 1 divided by the right one."),
+    (lambda t: t.clamp(min=0), "Your result is the right one with 0 in place of all that is negative."),
+    (lambda t: t.acos(), "Your result is the arc cosine of the right one: an angle where its cosine is asked."),
+    (lambda t: 2 - 2 * t, "Your result is 2 - 2 times the right one: a squared distance where a cosine is asked."),
+    (
+        lambda t: (2 - 2 * t).clamp(min=0).sqrt(),
+        "Your result is the root of 2 - 2 times the right one: a distance where a cosine is asked.",
+    ),
+    (lambda t: t.softmax(-1) if t.ndim else t * torch.nan, "Your result is the softmax of the right one over dim=1."),
+    (lambda t: t.softmax(0) if t.ndim else t * torch.nan, "Your result is the softmax of the right one over dim=0."),
+    (lambda t: t.sigmoid(), "Your result is the sigmoid of the right one."),
+    (lambda t: t.tanh(), "Your result is the tanh of the right one."),
     (lambda t: t.flip(0) if t.ndim else t * torch.nan, "Your result is the right one in reverse order."),
 )
 

@@ -47,6 +47,7 @@ SYMPTOMS = (
     ("is not defined", "have the cells above been run? Is it an argument, or is an import missing?"),
     ("does not require grad", "a formula is asked here: the inputs carry no gradient, and none needs to be computed."),
     ("has no attribute", "a tensor's methods are listed by dir(torch.Tensor); a Python number has none of them."),
+    ("selected index k out of range", "topk(k, dim=...) needs k entries along that dim: is it the right one?"),
     ("index out of range", "an index runs from 0 to the size - 1."),
     ("is out of bounds", "an index runs from 0 to the size - 1."),
     ("Dimension out of range", "a matrix has dim=0 and dim=1; a vector has dim=0 only."),

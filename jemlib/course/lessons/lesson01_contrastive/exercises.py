@@ -19,19 +19,26 @@ FIELDS = ("total", "alignment", "contrast")
 # --- Inputs ----------------------------------------------------------------------------------------------------
 
 
-def _pairs_and_small_temperature() -> list[Case]:
-    """The usual pairs, and a temperature at which exp(1 / temperature) is infinite."""
-    tiny = [
-        Case(views(6, 3, 7, torch.float64, 1, 1), {"temperature": 0.0002}, "exp(1 / temperature) is infinite"),
-        Case(views(5, 4, 9, torch.float64, 1, 1), {"temperature": 0.0001}, "exp(1 / temperature) is infinite"),
+def _tiny_temperatures() -> list[Case]:
+    note = "exp(1 / temperature) is infinite"
+    return [
+        Case(views(6, 3, 7, torch.float64, 1, 1), {"temperature": 0.0002}, note),
+        Case(views(5, 4, 9, torch.float64, 1, 1), {"temperature": 0.0001}, note),
     ]
-    return pairs_with(temperature=0.5)() + tiny
+
+
+def _pairs_and_small_temperature(usual: float = 0.5) -> list[Case]:
+    """The usual pairs, and temperatures at which exp(1 / temperature) is infinite."""
+    return pairs_with(temperature=usual)() + _tiny_temperatures()
 
 
 def _pairs_with_temperature() -> list[Case]:
     """For a function whose temperature has no default."""
     temperatures = (0.2, 0.5, 0.3, 0.7, 0.1, 1.0, 0.25, 0.4)
-    return [case._replace(kwargs={"temperature": t}) for case, t in zip(pairs_with()(), temperatures)]
+    return [
+        *(case._replace(kwargs={"temperature": t}) for case, t in zip(pairs_with()(), temperatures)),
+        *_tiny_temperatures(),
+    ]
 
 
 def _smooth(cases: list[Case]) -> list[Case]:
@@ -53,7 +60,8 @@ def _queues() -> list[Case]:
         settings = {} if temperature == 0.2 else {"temperature": temperature}
         cases.append(Case((q, k, queue), settings, f"a queue of {size} keys"))
     single = cases[0]
-    return [*cases, Case(tuple(arg.float() for arg in single.args), {"temperature": 0.5})]
+    tiny = single._replace(kwargs={"temperature": 0.0002}, note="exp(1 / temperature) is infinite")
+    return [*cases, Case(tuple(arg.float() for arg in single.args), {"temperature": 0.5}), tiny]
 
 
 # --- What goes wrong in any of the losses ----------------------------------------------------------------------
@@ -76,6 +84,7 @@ MEAN_OF_EXP = (
     "the mean of the exponentials was taken inside the log; it is a sum, and the difference is a log of a count."
 )
 OVERFLOW = "the exponential of a large score overflows to infinity. logsumexp(dim=1) takes out the largest score first."
+LOG_OF_EXP = Edit("logsumexp(dim=1) -> exp().sum(dim=1).log()", OVERFLOW)
 ONE_SUM = "one log-sum was taken over the whole matrix; each anchor has its own."
 NO_GRADIENT = "no gradient reaches any argument: detach(), item(), float() and no_grad() cut the graph."
 NO_GRADIENT_TO_A = "no gradient reaches z_a: both views are trained, leave out detach() and no_grad()."
@@ -348,6 +357,7 @@ declare(
             return alignment + contrast, alignment, contrast
     """,
     mistakes={
+        "overflow": LOG_OF_EXP,
         # without "temperature fixed": it has no default here. "log of each" would be minus infinity.
         **{name: m for name, m in _of_scores().items() if name not in ("temperature fixed", "log of each")},
         **OF_TWO_VIEWS,
@@ -392,16 +402,8 @@ declare(
         "picked entries": """
             s = F.normalize(z_a, dim=1) @ F.normalize(z_b, dim=1).T / temperature
             negatives = s[~torch.eye(len(s), dtype=torch.bool)].view(len(s), -1)
-            per_sample = negatives.exp().sum(dim=1).log() - s.diagonal()
+            per_sample = negatives.logsumexp(dim=1) - s.diagonal()
             return per_sample.mean(), -s.diagonal().mean(), (per_sample + s.diagonal()).mean()
-        """,
-        # The positive's weight taken out of the log-sum, log(1 - p).
-        "positive subtracted": """
-            s = torch.einsum("id,jd->ij", F.normalize(z_a, dim=1), F.normalize(z_b, dim=1)) / temperature
-            p = s.softmax(dim=1)
-            negatives = s.logsumexp(dim=1) + (p.sum(dim=1) - p.diagonal()).log()
-            alignment, contrast = -s.diagonal().mean(), negatives.mean()
-            return alignment + contrast, alignment, contrast
         """,
     },
 )
@@ -425,7 +427,7 @@ declare(
         "similarities, and the other N are the same numbers.",
         "alignment = -scores.diagonal(N).mean(); contrast = masked.logsumexp(dim=1).mean(), over all 2N rows.",
     ),
-    cases=pairs_with(temperature=0.2),
+    cases=lambda: _pairs_and_small_temperature(0.2),
     fields=FIELDS,
     answer="""
         def nt_xent(z_a, z_b, temperature=0.5):
@@ -438,6 +440,7 @@ declare(
             return alignment + contrast, alignment, contrast
     """,
     mistakes={
+        "overflow": LOG_OF_EXP,
         **{name: m for name, m in _of_scores("0.5").items() if name != "log of each"},
         "no normalisation": Edit(
             "F.normalize(torch.cat([z_a, z_b]), dim=1) -> torch.cat([z_a, z_b])", NO_NORMALIZATION
@@ -907,6 +910,7 @@ declare(
             return alignment + contrast, alignment, contrast
     """,
     mistakes={
+        "overflow": LOG_OF_EXP,
         "positive left out": Edit(
             f"{CANDIDATES} -> negative",
             "the positive is missing from the sum: the candidates are the key and the R entries of the queue.",
@@ -990,7 +994,7 @@ declare(
                 u, keys = anchor / anchor.norm(), (key, *queue)
                 candidates = torch.stack([u @ (other / other.norm()).detach() / temperature for other in keys])
                 alignment = alignment - candidates[0] / len(q)
-                contrast = contrast + candidates.exp().sum().log() / len(q)
+                contrast = contrast + candidates.logsumexp(dim=0) / len(q)
             return alignment + contrast, alignment, contrast
         """,
         "log-add-exp": Edit(f"{CANDIDATES}.logsumexp(dim=1) -> torch.logaddexp(positive, negative.logsumexp(dim=1))"),

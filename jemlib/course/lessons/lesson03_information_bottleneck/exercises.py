@@ -622,8 +622,8 @@ LOG_DETERMINANT = declare(
         "detached": Edit("(c) -> (c.detach())", NO_GRADIENT),
         "half": Edit(
             "2 * ->",
-            "that is half of it: |C| = |L|^2 when C = L L^T, so log|C| is twice the sum. The 1/2 of an entropy comes "
-            "later.",
+            "that is half of it: det Σ = (det L)^2 when Σ = L L^T, so log det Σ is twice the sum. The 1/2 of an "
+            "entropy comes later.",
             of="cholesky",
         ),
         "determinant first": Body(
@@ -645,7 +645,7 @@ LOG_DETERMINANT = declare(
             of="eigenvalues",
         ),
         "mean": Edit("sum() -> mean()", "a mean over the D eigenvalues; this is a sum.", of="eigenvalues"),
-        "sign": Edit("return -> return -", "the sign is turned: a penalty comes later, here is log|C|."),
+        "sign": Edit("return -> return -", "the sign is turned: a penalty comes later, here is log det Σ."),
         "bits": Edit("log() -> log2()", "in bits; this course takes natural logarithms here.", of="eigenvalues"),
         "sign of slogdet": Edit(
             "logabsdet -> sign", "slogdet returns two values; you took the sign, the logarithm is [1]."
@@ -655,7 +655,7 @@ LOG_DETERMINANT = declare(
         "logdet": "return torch.logdet(c)",
         "eigenvalues": "return torch.linalg.eigvalsh(c).log().sum()",
         "cholesky": "return 2 * torch.linalg.cholesky(c).diagonal().log().sum()",
-        # Conditional variances, one dimension after the other: log|C| is the sum of their logarithms.
+        # Conditional variances, one dimension after the other: log det Σ is the sum of their logarithms.
         "elimination": """
             total, rest = 0, c
             while len(rest):
@@ -693,7 +693,7 @@ declare(
             return 0.5 * log_determinant_term(covariance) + d / 2 * math.log(2 * math.pi * math.e)
     """,
     mistakes={
-        "no half": Edit("0.5 * ->", "the factor 1/2 in front of log|C| is missing."),
+        "no half": Edit("0.5 * ->", "the factor 1/2 in front of log det Σ is missing."),
         "no constant": Edit(
             "+ d / 2 * math.log(2 * math.pi * math.e) ->", "the constant (D/2) log(2 pi e) is missing."
         ),
@@ -730,7 +730,7 @@ declare(
             "0.5 * log -> 0.5 / math.log(2) * log\nmath.log(2 * math.pi -> math.log2(2 * math.pi",
             "in bits; Gaussian entropies are in nats here.",
         ),
-        "sign": Edit("return 0.5 * -> return -0.5 *", "log|C| has a plus: a wider distribution has more entropy."),
+        "sign": Edit("return 0.5 * -> return -0.5 *", "log det Σ has a plus: a wider distribution has more entropy."),
         "detached": Edit("z - z.mean(dim=0) -> (z - z.mean(dim=0)).detach()", NO_GRADIENT),
     },
     right={
@@ -820,7 +820,7 @@ declare(
         ),
         "of everything": Body(
             "z = (views - views.mean(dim=(0, 1))).flatten(0, 1)\nreturn z.T @ z / len(z)",
-            "that is the covariance of all embeddings, C_Z; given the image each has its own mean to be centred on.",
+            "that is the covariance of all embeddings, Σ_Z; given the image each has its own mean to be centred on.",
         ),
         "samples by samples": Edit(
             ("vni,vnj->nij -> vni,vmi->nm", "each.mean(dim=0) if pooled else ->"),
