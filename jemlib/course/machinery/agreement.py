@@ -13,12 +13,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from jemlib.course.machinery import clues, operations, reading
+from jemlib import validate
+from jemlib.course.machinery import clues, comparison, operations, reading
 from jemlib.course.machinery.explain import (
     Function,
     Mistake,
@@ -74,7 +75,8 @@ class Agreement:
         wrong: the named wrong answers of the exercise.
         ways: right ways of writing it, to tell what is unusual in a wrong one.
         fields: names of the results when there are several; empty for a single tensor.
-        gradients: whether automatic differentiation through the function is checked too.
+        gradients: whether automatic differentiation through the function is checked too; "flow" asks only that a
+            gradient arrives, where right ways of writing it differ in its value (probabilities that sum to 1).
         symptom: given a case, the learner's results and the right ones, may add a sentence of help.
         closed_form: whether automatic differentiation inside the function is refused: a formula is asked.
     """
@@ -84,7 +86,7 @@ class Agreement:
     wrong: Mapping[str, Wrong]
     ways: tuple[Function, ...] = ()
     fields: tuple[str, ...] = ()
-    gradients: bool = True
+    gradients: bool | Literal["flow"] = True
     symptom: Symptom | None = None
     closed_form: bool = False
 
@@ -226,6 +228,7 @@ class Agreement:
         if broken is not None:
             yield self._origin(f, broken[0])
         yield from reading.slips(innermost(f), self.reference)
+        yield comparison.departure(innermost(f), self.ways) or ""
         related = self._relation(seen, failing) or self._sum_of_terms(seen, failing)
         if related:
             yield related
@@ -307,7 +310,8 @@ class Agreement:
 
     def _quietly(self, f: Function, args: Sequence[Tensor], kwargs: Mapping[str, float]) -> tuple[Tensor, ...] | None:
         try:
-            with torch.no_grad():
+            # A changed input may be none that is allowed (probabilities), and still shows what counts.
+            with torch.no_grad(), validate.blind():
                 return self._results(f(*(arg.clone() for arg in args), **kwargs))
         except BaseException:
             return None
@@ -354,11 +358,15 @@ class Agreement:
             # In a symmetric matrix entry (i, j) is entry (j, i): only the sum of the two gradients has a meaning.
             pairs = [_folded(arg, a, b) for arg, a, b in zip(case.args, ours, truth)]
             seen.append((case, tuple(a for a, _ in pairs), tuple(b for _, b in pairs)))
+        if self.gradients == "flow":
+            if cut := self._cut(seen):
+                raise Mistake(cut)
+            return
         failing = [s for s in seen if not _close(s[1], s[2], 10 * s[0].tolerance())]
         if not failing:
             return
         named = self._diagnose(seen, self._quiet_gradients_of, gradients=True)
-        raise Mistake(named if named is not None else self._broken_gradient(seen, failing))
+        raise Mistake(named if named is not None else self._broken_gradient(f, seen, failing))
 
     def _gradients_of(self, f: Function, case: Case) -> tuple[Tensor, ...]:
         """Gradients of a fixed random mixture of all results, one per input; zeros where nothing flows."""
@@ -384,16 +392,19 @@ class Agreement:
             return None
         return tuple(_folded(arg, g, g)[0] for arg, g in zip(case.args, found))
 
-    def _broken_gradient(self, seen: Sequence[Seen], failing: Sequence[Seen]) -> str:
-        names = names_of(self.reference, len(failing[0][0].args))
-        # Where nothing at all arrives, although it should, in every case.
+    def _cut(self, seen: Sequence[Seen]) -> str | None:
+        """Where nothing at all arrives, although it should, in every case."""
         cut = [
             name
-            for i, name in enumerate(names)
+            for i, name in enumerate(names_of(self.reference, len(seen[0][0].args)))
             if any(s[2][i].any() for s in seen) and not any(s[1][i].any() for s in seen)
         ]
-        if cut:
-            return f"the value is right, but no gradient reaches {' or '.join(cut)}: {CUT}"
+        return f"the value is right, but no gradient reaches {' or '.join(cut)}: {CUT}" if cut else None
+
+    def _broken_gradient(self, f: Function, seen: Sequence[Seen], failing: Sequence[Seen]) -> str:
+        names = names_of(self.reference, len(failing[0][0].args))
+        if cut := self._cut(seen):
+            return cut
         case, ours, truth = failing[0]
         for name, a, b in zip(names, ours, truth):
             if _close([a], [b], 10 * case.tolerance()):
@@ -404,7 +415,7 @@ class Agreement:
             gap = _distance([a], [b])
             return (
                 f"{start}: the largest absolute difference is {gap:.3g}, for {case.describe()}. A part of it is "
-                f"cut off from the graph: {CUT}"
+                f"cut off from the graph: {CUT} {comparison.departure(innermost(f), self.ways) or ''}".rstrip()
             )
         raise AssertionError("called for gradients that agree")
 
@@ -475,8 +486,8 @@ def _misfit(seen: Sequence[Seen], observe: Callable[[Case], Sequence[Tensor] | N
         if ratios and max(ratios) <= CLOSE:
             explained += 1
             worst = max(worst, *ratios)
-        elif case.kwargs and not _not_finite(truth):
-            return math.inf  # by the default of a setting two mistakes may look alike; another value tells them apart
+        elif case.kwargs and ratios and 1 <= max(ratios) < math.inf:
+            return math.inf  # further off than the truth: by a setting's default two mistakes may only look alike
     if exact:
         return 0.0
     return worst + (failing - explained + 1) if 2 * explained >= failing else math.inf

@@ -49,7 +49,7 @@ import linecache
 import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -126,7 +126,7 @@ def declare(
     right: Mapping[str, Way],
     using: Mapping[str, Any] = {},
     fields: tuple[str, ...] = (),
-    gradients: bool = True,
+    gradients: bool | Literal["flow"] = True,
     symptom: Symptom | None = None,
     **more: Any,
 ) -> Exercise:

@@ -39,6 +39,8 @@ class Pair(NamedTuple):
 
 def relation(pairs: Sequence[Pair]) -> str | None:
     """A relation that holds in all cases; there must be enough of them to tell it from chance."""
+    if any(p.ours.shape == p.truth.shape and not p.truth.any() and p.ours.any() for p in pairs):
+        return None  # nothing that one multiplies or bends makes a number of 0
     pairs = [p for p in pairs if p.truth.numel() and float(p.truth.abs().max()) > 0]
     if not pairs:
         return None
@@ -366,6 +368,12 @@ _PLACES: tuple[tuple[str, Callable[[Tensor], Tensor]], ...] = (
 )
 
 
+_ENTRIES: tuple[tuple[str, Callable[[Tensor], Tensor]], ...] = (
+    ("the first entry", lambda z: torch.arange(len(z)) == 0),
+    ("the last entry", lambda z: torch.arange(len(z)) == len(z) - 1),
+)
+
+
 def behaviour(
     f: Call, reference: Call, inputs: Sequence[Tensor], settings: Mapping[str, float], names: Sequence[str]
 ) -> Iterator[str]:
@@ -384,8 +392,9 @@ def behaviour(
         a, b = f(other, settings), reference(other, settings)
         if a is not None and b is not None and _moved(start, a) < 1e-9 and _moved(right, b) > 1e-6:
             yield f"Your result does not depend on {names[i]}."
-    for place, mask in _PLACES:
-        for i in matrices:
+    vectors = [i for i, z in enumerate(inputs) if z.ndim == 1 and len(z) > 2 and z.is_floating_point()]
+    for place, mask in (*_PLACES, *_ENTRIES):
+        for i in matrices if (place, mask) in _PLACES else vectors:
             other = [z if j != i else torch.where(mask(z), _bent(z), z) for j, z in enumerate(inputs)]
             a, b = f(other, settings), reference(other, settings)
             if a is not None and b is not None and _moved(start, a) < 1e-9 and _moved(right, b) > 1e-6:

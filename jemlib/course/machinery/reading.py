@@ -62,6 +62,7 @@ def _loops(code: CodeType) -> Iterator[str]:
                 f"The loop in line {loop.line - code.co_firstlineno + 1} ends in its first round: is the `return` "
                 "indented too far?"
             )
+    filled = {_line_at(steps, step.offset) for step in steps if step.opname == "STORE_SUBSCR"}
     told = set()
     for loop in reversed(loops):  # inner loops first
         inside = [use for use in uses if loop.start < use.at < loop.end]
@@ -69,6 +70,12 @@ def _loops(code: CodeType) -> Iterator[str]:
             first = next(use for use in inside if use.name == name)
             read_later = [use for use in uses if use.name == name and use.at >= loop.end]
             if not first.writes or first.unpacked or name in told or not read_later or read_later[0].writes:
+                continue
+            writes = sum(use.name == name and use.writes for use in inside)
+            reads = [use for use in inside if use.name == name and not use.writes and use.line not in filled]
+            begun_before = any(use.name == name and use.writes and use.at < loop.start for use in uses)
+            # An iteration, v = g(u) and u = f(v), writes anew as well; there each is read again in the next round.
+            if writes == 1 and (reads or not (begun_before or filled)):
                 continue
             told.add(name)
             yield (
@@ -86,6 +93,10 @@ def _loops_of(steps: list[dis.Instruction]) -> list[_Loop]:
             again = any("JUMP" in s.opname and s.argval == step.offset and s.offset > step.offset for s in steps)
             loops.append(_Loop(step.offset, step.argval, line, again))
     return loops
+
+
+def _line_at(steps: list[dis.Instruction], offset: int) -> int:
+    return [line for step in steps if step.offset <= offset and (line := _line(step))][-1]
 
 
 def _line(step: dis.Instruction) -> int | None:

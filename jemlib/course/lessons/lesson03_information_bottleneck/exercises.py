@@ -155,7 +155,7 @@ ENTROPY = declare(
         "A logarithm to another base is the natural one divided by math.log(base).",
     ),
     cases=_distributions,
-    gradients=False,
+    gradients="flow",
     answer="""
         def entropy(p, base=math.e):
             p = p[p > 0]
@@ -227,7 +227,7 @@ INFORMATION = declare(
         "Add joint[u, v] * torch.log(joint[u, v] / (p_u[u] * p_v[v])), and divide the sum by math.log(base).",
     ),
     cases=_joints,
-    gradients=False,
+    gradients="flow",
     answer="""
         def mutual_information_loop(joint, base=math.e):
             p_u, p_v = joint.sum(dim=1), joint.sum(dim=0)
@@ -333,7 +333,7 @@ CONDITIONAL = declare(
         "entropy(joint, base) - entropy(joint.sum(dim=1), base).",
     ),
     cases=_joints,
-    gradients=False,
+    gradients="flow",
     using=PLAIN,
     answer="""
         def conditional_entropy(joint, base=math.e):
@@ -429,7 +429,7 @@ declare(
     ),
     cases=_chains,
     fields=("total", "i_zy", "i_zx", "h_z", "h_z_given_x", "h_z_given_y"),
-    gradients=False,
+    gradients="flow",
     using={**PLAIN, "conditional_entropy": CONDITIONAL.right["the answer"]},
     answer="""
         def information_bottleneck(joint_xy, encoder, beta, base=math.e):
