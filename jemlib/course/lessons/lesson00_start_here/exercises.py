@@ -55,6 +55,7 @@ def _votes() -> list[Case]:
         return Case((similarity.to(dtype), labels), settings)
 
     double, single = torch.float64, torch.float32
+    absent = case(3, 14, 47, double, num_classes=4, k=6, temperature=0.4)
     return [
         case(6, 45, 41, double),
         case(4, 9, 42, double, num_classes=3, k=4),
@@ -62,6 +63,7 @@ def _votes() -> list[Case]:
         case(3, 8, 44, double, num_classes=6, k=1, temperature=0.2),
         case(2, 12, 45, double, num_classes=2, k=12, temperature=1.0),
         case(4, 11, 46, double, num_classes=3, k=5, temperature=0.3),
+        absent._replace(kwargs={**absent.kwargs, "num_classes": 6}, note="classes 4 and 5 do not occur in the bank"),
     ]
 
 

@@ -564,6 +564,7 @@ declare(
         "g = g - (g * u).sum(dim=1, keepdim=True) * u, and the result is g / z_a.norm(dim=1, keepdim=True).",
     ),
     cases=_pairs_and_small_temperature,
+    closed_form=True,
     gradients=False,
     symptom=_orthogonal,
     answer="""
@@ -649,11 +650,6 @@ declare(
         ),
     },
     right={
-        "automatic differentiation": """
-            with torch.enable_grad():
-                z = z_a.detach().clone().requires_grad_()
-                return torch.autograd.grad(losses.info_nce(z, z_b.detach(), temperature).total, z)[0]
-        """,
         "loop": """
             u, v = F.normalize(z_a, dim=1), F.normalize(z_b, dim=1)
             n, rows = len(u), []

@@ -416,6 +416,7 @@ def _clouds() -> list[Case]:
     axis = torch.cat([sign, 1e-3 * _normal(6, 200, 127)], dim=1)
     four = torch.cat([_normal(11, 120, 4), 1e-2 * _normal(12, 120, 16)], dim=1)
     direction = torch.ones(64, dtype=DOUBLE) / 8
+    few_samples = 1 + 0.5 * _normal(22, 4, 8)
     return [
         Case((_normal(1, 40, 8),), note="a Gaussian cloud"),
         Case((1 + 1e-3 * _normal(2, 50, 10),), note="a constant with a little noise"),
@@ -431,6 +432,8 @@ def _clouds() -> list[Case]:
         Case((four,), {"threshold": 0.3}, "4 of 20 directions"),
         Case((_normal(14, 80, 16).float() + 0.5 * 16**0.5,), {"threshold": 0.35}, "an offset"),
         Case((line.float(),), note="a line along (1, ..., 1)"),
+        # N / (N - 1) times as large the spread would pass.
+        Case((few_samples,), {"threshold": 1.1 * float(diagnose.directional_spread(few_samples))}, "4 samples"),
         *_swept(),
     ]
 

@@ -664,6 +664,7 @@ declare(
         "(p - q) / (temperature * N) with p = torch.softmax(scores / temperature, dim=1).",
     ),
     cases=_scores_and_codes,
+    closed_form=True,
     gradients=False,
     symptom=_row_sums,
     answer="""
@@ -714,11 +715,6 @@ declare(
         "hard codes": Edit("- codes -> - F.one_hot(codes.argmax(dim=1), codes.shape[1])", HARD_CODES),
     },
     right={
-        "autograd": """
-            with torch.enable_grad():
-                s = scores.detach().clone().requires_grad_()
-                return torch.autograd.grad(losses.swapped_prediction(s, codes, temperature).total, s)[0]
-        """,
         # the chain rule as a double sum: d l / d s_j = -sum_k q_k (1[k = j] - p_j) / tau
         "double sum": """
             n, k = scores.shape
