@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -458,6 +460,23 @@ def _swept() -> list[Case]:
     ]
 
 
+def _what_is_there(case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor]) -> str | None:
+    """The two numbers on which the answer depends, for a batch that was called by a wrong name."""
+    (z,) = case.args
+    threshold = case.kwargs.get("threshold", 0.1)
+    most = min(len(z) - 1, z.shape[1])
+    spread = float(diagnose.directional_spread(z))
+    ratio, limit = float(diagnose.participation_ratio(z - z.mean(dim=0))), 1 + threshold * (most - 1)
+    if spread < threshold:
+        return f"There the spread is {spread:.3g}, below the threshold {threshold:.3g}: that alone makes it type 1."
+    said = f"There the spread is {spread:.3g}, not below the threshold {threshold:.3g}, so it is not type 1"
+    side = "below, which makes it type 2" if ratio < limit else "not below, so it is not type 2 either"
+    return (
+        f"{said}; the participation ratio of the centred batch is {ratio:.3g}, the limit 1 + threshold * (m - 1) is "
+        f"{limit:.3g}, m = {most}: {side}."
+    )
+
+
 RANK_FIRST = (
     "the rank is asked first: a constant, exact or with noise along one line, is then called type 2. "
     "Ask the spread first."
@@ -482,6 +501,7 @@ declare(
     ),
     cases=_clouds,
     gradients=False,
+    symptom=_what_is_there,
     answer="""
         def name_collapse(z, threshold=0.1):
             if directional_spread(z) < threshold:
