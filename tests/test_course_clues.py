@@ -177,3 +177,30 @@ def test_a_log_of_another_base_is_told():
         return losses.uniformity_term(torch.nn.functional.normalize(z, dim=1), t) / math.log(2)
 
     assert "base 2" in examine(uniformity).message
+
+
+def test_a_mistake_with_a_name_is_still_told_of_its_loop():
+    def mirror(x, which):
+        for i in range(len(x)):
+            out = x.clone()
+            if which[i]:
+                out[i] = x[i].flip(2)
+        return out
+
+    assert "`out` is written anew in each round of the loop" in examine(mirror).message
+
+
+def test_a_batch_of_pictures_is_told_which_came_out_wrong_and_how():
+    def mirror(x, which):
+        return x.flip(3) if which.any() else x
+
+    assert "There 2 of the images that are not chosen came out mirrored." in examine(mirror).message
+
+
+def test_a_name_of_a_collapse_is_told_the_two_numbers_it_depends_on():
+    def name_collapse(z, threshold=0.1):
+        return z.new_tensor(1.0 if z.std(dim=0).mean() < threshold else 0.0)
+
+    message = examine(name_collapse).message
+    assert "the limit 1 + threshold * (m - 1) is" in message
+    assert "which makes it type 2" in message

@@ -215,7 +215,8 @@ class Agreement:
                 return
             named = self._diagnose(seen, self._values_of)
             if named is not None:
-                raise Mistake(f"{named} {self._size(*failing[0], entry=False)}")
+                slip = next(reading.slips(innermost(f), self.reference), "")
+                raise Mistake(f"{named} {self._size(*failing[0], entry=False)} {slip}".rstrip())
             size = self._size(*failing[0], entry=True)
             help_ = " ".join(itertools.islice((clue for clue in self._clues(f, seen, failing) if clue), CLUES))
         raise Mistake(f"{size}{f' {help_}' if help_ else ''}")

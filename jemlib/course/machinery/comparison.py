@@ -65,11 +65,10 @@ def _difference(here: Sequence[_Token], there: Sequence[_Token]) -> str:
     ours, theirs = ([t.text for t in tokens if t.text] for tokens in (here, there))
     if max(len(ours), len(theirs)) > 3 or not (ours or theirs):
         return "something else"
+    mine, right = (" ".join(texts).replace(" .", ".").removeprefix(".") for texts in (ours, theirs))
     if not theirs:
-        return f"`{' '.join(ours)}` in excess"
-    if not ours:
-        return f"no `{' '.join(theirs)}`"
-    return f"`{' '.join(ours)}` for `{' '.join(theirs)}`"
+        return f"`{mine}` in excess"
+    return f"`{mine}` for `{right}`" if ours else f"no `{right}`"
 
 
 def _tokens(code: CodeType, names: dict[str, str]) -> Iterator[_Token]:
@@ -93,7 +92,8 @@ def _tokens(code: CodeType, names: dict[str, str]) -> Iterator[_Token]:
                 ("operator", sign.rstrip("=") or sign), sign if step.argrepr else _sign(step.opname), code, line
             )
         elif not step.opname.startswith(_MOVES + _MOVED):
-            text = str(value) if value is not None else ""
+            dot = "." if step.opname in ("LOAD_ATTR", "LOAD_METHOD") else ""
+            text = dot + str(value) if value is not None else ""
             kind = step.opname.split("_")[0] + ("" if isinstance(value, str) else "number")
             yield _Token((kind, text), text if step.opname.startswith("LOAD") else "", code, line)
 

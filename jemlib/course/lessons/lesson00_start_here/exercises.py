@@ -6,6 +6,8 @@ nearest neighbours, and two diagnostics of collapse.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -65,6 +67,28 @@ def _votes() -> list[Case]:
         case(4, 11, 46, double, num_classes=3, k=5, temperature=0.3),
         absent._replace(kwargs={**absent.kwargs, "num_classes": 6}, note="classes 4 and 5 do not occur in the bank"),
     ]
+
+
+def _which_images(case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor]) -> str | None:
+    """Which images came out wrong, chosen ones or others, and what became of them."""
+    (x, which), result = case.args, ours[0]
+    if result.shape != x.shape:
+        return None
+    off = (result - truth[0]).abs().flatten(1).amax(dim=1) > case.tolerance()
+    kinds = {
+        "unchanged": x,
+        "turned upside down": x.flip(2),
+        "mirrored": x.flip(3),
+        "transposed": x.transpose(2, 3) if x.shape[2] == x.shape[3] else x,
+    }
+    said = []
+    for chosen, whose in ((True, "chosen"), (False, "not chosen")):
+        wrong = off & (which == chosen)
+        if not bool(wrong.any()):
+            continue
+        became = next((name for name, image in kinds.items() if torch.equal(result[wrong], image[wrong])), "another")
+        said.append(f"{int(wrong.sum())} of the images that are {whose} came out {became}".replace("another", "wrong"))
+    return f"There {' and '.join(said)}." if said else None
 
 
 def _pictures() -> list[Case]:
@@ -250,6 +274,7 @@ declare(
         "Give the condition the shape (N, 1, 1, 1): which.view(-1, 1, 1, 1). Then choose between x.flip(3) and x.",
     ),
     cases=_pictures,
+    symptom=_which_images,
     gradients=False,
     answer="""
         def mirror(x, which):
