@@ -213,13 +213,27 @@ class Agreement:
             failing = [s for s in seen if not _close(s[1], s[2], s[0].tolerance())]
             if not failing:
                 return
-            named = self._diagnose(seen, self._values_of)
+            named = self._diagnose(seen, self._values_of, telling=self._telling(f, seen))
             if named is not None:
                 slip = next(reading.slips(innermost(f), self.reference), "")
                 raise Mistake(f"{named} {self._size(*failing[0], entry=False)} {slip}".rstrip())
             size = self._size(*failing[0], entry=True)
             help_ = " ".join(itertools.islice((clue for clue in self._clues(f, seen, failing) if clue), CLUES))
         raise Mistake(f"{size}{f' {help_}' if help_ else ''}")
+
+    def _telling(self, f: Function, seen: Sequence[Seen]) -> list[Case]:
+        """Cases whose settings the function uses: they tell mistakes apart that look alike by default.
+
+        One that ignores a setting makes that mistake besides, and may be named by its larger one.
+        """
+        told = [(case, ours) for case, ours, _ in seen if case.kwargs and not _not_finite(ours)]
+        return [
+            case
+            for case, ours in told
+            if (plain := self._quietly(f, case.args, {})) is not None
+            and len(plain) == len(ours)
+            and not _close(plain, ours, case.tolerance())
+        ]
 
     def _clues(self, f: Function, seen: Sequence[Seen], failing: Sequence[Seen]) -> Iterator[str]:
         """What can be said about a mistake without a name, the most telling first."""
@@ -440,6 +454,7 @@ class Agreement:
         observe: Observe,
         *,
         gradients: bool = False,
+        telling: Sequence[Case] = (),
     ) -> str | None:
         """The phrase of the mistake that was made: it agrees with the learner everywhere, also where he is right.
 
@@ -460,7 +475,7 @@ class Agreement:
                 ):
                     continue
                 observed = functools.partial(self._remembered, observe, wrong.function)
-                misfit = _misfit(seen, observed, 10 if gradients else 1)
+                misfit = _misfit(seen, observed, 10 if gradients else 1, telling)
                 if misfit == 0:
                     return wrong.phrase
                 if misfit < (nearly[0] if nearly else math.inf):
@@ -468,7 +483,9 @@ class Agreement:
         return nearly[1] if nearly else None
 
 
-def _misfit(seen: Sequence[Seen], observe: Callable[[Case], Sequence[Tensor] | None], loose: int) -> float:
+def _misfit(
+    seen: Sequence[Seen], observe: Callable[[Case], Sequence[Tensor] | None], loose: int, telling: Sequence[Case]
+) -> float:
     """How badly a named mistake explains what was seen: 0 exactly, infinite not at all."""
     failing = explained = 0
     worst, exact = 0.0, True
@@ -487,8 +504,8 @@ def _misfit(seen: Sequence[Seen], observe: Callable[[Case], Sequence[Tensor] | N
         if ratios and max(ratios) <= CLOSE:
             explained += 1
             worst = max(worst, *ratios)
-        elif case.kwargs and ratios and 1 <= max(ratios) < math.inf:
-            return math.inf  # further off than the truth: by a setting's default two mistakes may only look alike
+        elif any(case is c for c in telling):
+            return math.inf
     if exact:
         return 0.0
     return worst + (failing - explained + 1) if 2 * explained >= failing else math.inf
