@@ -20,6 +20,7 @@ from torch import Tensor
 
 from jemlib import validate
 from jemlib.course.machinery import clues, comparison, operations, reading
+from jemlib.course.machinery.closeness import close, distance, first_entry, not_finite
 from jemlib.course.machinery.explain import (
     Function,
     Mistake,
@@ -210,7 +211,7 @@ class Agreement:
         with torch.no_grad():
             truth = [self._results(self.reference(*case.args, **case.kwargs)) for case in cases]
             seen: list[Seen] = list(zip(cases, answers, truth))
-            failing = [s for s in seen if not _close(s[1], s[2], s[0].tolerance())]
+            failing = [s for s in seen if not close(s[1], s[2], s[0].tolerance())]
             if not failing:
                 return
             named = self._diagnose(seen, self._values_of, telling=self._telling(f, seen))
@@ -226,19 +227,19 @@ class Agreement:
 
         One that ignores a setting makes that mistake besides, and may be named by its larger one.
         """
-        told = [(case, ours) for case, ours, _ in seen if case.kwargs and not _not_finite(ours)]
+        told = [(case, ours) for case, ours, _ in seen if case.kwargs and not not_finite(ours)]
         return [
             case
             for case, ours in told
             if (plain := self._quietly(f, case.args, {})) is not None
             and len(plain) == len(ours)
-            and not _close(plain, ours, case.tolerance())
+            and not close(plain, ours, case.tolerance())
         ]
 
     def _clues(self, f: Function, seen: Sequence[Seen], failing: Sequence[Seen]) -> Iterator[str]:
         """What can be said about a mistake without a name, the most telling first."""
-        broken = next((s for s in failing if _not_finite(s[1]) and not _not_finite(s[2])), None)
-        if broken is not None and not _not_finite(failing[0][1]):
+        broken = next((s for s in failing if not_finite(s[1]) and not not_finite(s[2])), None)
+        if broken is not None and not not_finite(failing[0][1]):
             yield f"For {broken[0].describe()} it is NaN or infinite."
         if broken is not None:
             yield self._origin(f, broken[0])
@@ -247,7 +248,7 @@ class Agreement:
         related = self._relation(seen, failing) or self._sum_of_terms(seen, failing)
         if related:
             yield related
-        said = self.symptom(*failing[0]) if self.symptom and not _not_finite(failing[0][1]) else None
+        said = self.symptom(*failing[0]) if self.symptom and not not_finite(failing[0][1]) else None
         if said:
             yield said
         yield from self._operations(f, failing[0][0])
@@ -267,7 +268,7 @@ class Agreement:
         off = [
             i
             for i in range(len(self.fields or ("",)))
-            if not all(_close([s[1][i]], [s[2][i]], s[0].tolerance()) for s in failing)
+            if not all(close([s[1][i]], [s[2][i]], s[0].tolerance()) for s in failing)
         ]
         return off[1:] + off[:1] if len(off) > 1 and self.fields[off[0]] == "total" else off
 
@@ -275,7 +276,7 @@ class Agreement:
         """A total whose terms are right: with which weights were they added?"""
         if not self.fields or [self.fields[i] for i in self._off(failing)] != ["total"]:
             return None
-        plain = [s for s in seen if not s[0].kwargs and s[0].args[0].dtype == torch.float64 and not _not_finite(s[1])]
+        plain = [s for s in seen if not s[0].kwargs and s[0].args[0].dtype == torch.float64 and not not_finite(s[1])]
         ours, wanted = clues.weights([s[1] for s in plain]), clues.weights([s[2] for s in plain])
         if ours is None or wanted is None:
             return "All its terms are right: look at how they are put together."
@@ -347,7 +348,7 @@ class Agreement:
     def _size(self, case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor], *, entry: bool) -> str:
         """How large the error is and where it starts, for the first result that is off; and which ones are right."""
         fields = self.fields or ("",)
-        right = [n for n, a, b in zip(fields, ours, truth) if a.shape == b.shape and _close([a], [b], case.tolerance())]
+        right = [n for n, a, b in zip(fields, ours, truth) if a.shape == b.shape and close([a], [b], case.tolerance())]
         good = f" Right here: {', '.join(right)}." if right else ""
         order = self._off([(case, ours, truth)]) if all(a.shape == b.shape for a, b in zip(ours, truth)) else []
         for i in order or range(len(fields)):
@@ -355,13 +356,13 @@ class Agreement:
             what = f"`{name}`" if name else "the result"
             if a.shape != b.shape:
                 return f"For {case.describe()} {what} has shape {tuple(a.shape)} instead of {tuple(b.shape)}.{good}"
-            if (name in right and name) or _close([a], [b], case.tolerance()):
+            if (name in right and name) or close([a], [b], case.tolerance()):
                 continue
             if not a.isfinite().all():
                 bad = int((~a.isfinite()).sum())
                 return f"For {case.describe()} {what} has {bad} NaN or infinite entries of {a.numel()}.{good}"
-            text = f"The largest absolute difference of {what} is {_distance([a], [b]):.3g}, for {case.describe()}."
-            return text + (_first_entry(a, b, case.tolerance()) if entry else "") + good
+            text = f"The largest absolute difference of {what} is {distance([a], [b]):.3g}, for {case.describe()}."
+            return text + (first_entry(a, b, case.tolerance()) if entry else "") + good
         raise AssertionError("called for results that agree")
 
     # --- Gradients ----------------------------------------------------------------------------------------------
@@ -377,7 +378,7 @@ class Agreement:
             if cut := self._cut(seen):
                 raise Mistake(cut)
             return
-        failing = [s for s in seen if not _close(s[1], s[2], 10 * s[0].tolerance())]
+        failing = [s for s in seen if not close(s[1], s[2], 10 * s[0].tolerance())]
         if not failing:
             return
         named = self._diagnose(seen, self._quiet_gradients_of, gradients=True)
@@ -422,12 +423,12 @@ class Agreement:
             return cut
         case, ours, truth = failing[0]
         for name, a, b in zip(names, ours, truth):
-            if _close([a], [b], 10 * case.tolerance()):
+            if close([a], [b], 10 * case.tolerance()):
                 continue
             start = f"the values are right, but the gradient with respect to {name} is not"
             if not a.isfinite().all():
                 return f"{start}: it is NaN or infinite for {case.describe()}. A root of exactly 0 has no finite slope."
-            gap = _distance([a], [b])
+            gap = distance([a], [b])
             return (
                 f"{start}: the largest absolute difference is {gap:.3g}, for {case.describe()}. A part of it is "
                 f"cut off from the graph: {CUT} {comparison.departure(innermost(f), self.ways) or ''}".rstrip()
@@ -470,7 +471,7 @@ class Agreement:
                 if gradients and not all(
                     (found := values_of(wrong.function, case)) is not None
                     and right is not None
-                    and _close(found, right, case.tolerance())
+                    and close(found, right, case.tolerance())
                     for case, right in zip(cases, values)
                 ):
                     continue
@@ -491,10 +492,10 @@ def _misfit(
     worst, exact = 0.0, True
     for case, ours, truth in seen:
         tolerance = loose * case.tolerance()
-        wrong = not _close(ours, truth, tolerance)
+        wrong = not close(ours, truth, tolerance)
         failing += wrong
         theirs = observe(case)
-        if theirs is not None and len(theirs) == len(ours) and _close(theirs, ours, tolerance):
+        if theirs is not None and len(theirs) == len(ours) and close(theirs, ours, tolerance):
             explained += wrong
             continue
         exact = False
@@ -515,10 +516,10 @@ def _share(ours: Tensor, theirs: Tensor, truth: Tensor, tolerance: float) -> flo
     """The distance to a mistake as a share of the distance to the truth; each field must fit by itself."""
     if ours.shape != theirs.shape:
         return math.inf
-    if _close([ours], [theirs], tolerance):
+    if close([ours], [theirs], tolerance):
         return 0.0
-    error = _distance([ours], [truth])
-    gap = _distance([ours], [theirs])
+    error = distance([ours], [truth])
+    gap = distance([ours], [theirs])
     return gap / error if 0 < error < math.inf else math.inf
 
 
@@ -558,46 +559,3 @@ def _samples(case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor]) -> str
         if right and wrong:
             return f"Right for the samples (first axis) {right}, wrong for {wrong}."
     return ""
-
-
-def _not_finite(tensors: Sequence[Tensor]) -> bool:
-    return not all(bool(t.isfinite().all()) for t in tensors)
-
-
-def _distance(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
-    """Largest absolute difference; infinite when shapes differ or only one side is NaN."""
-    worst = 0.0
-    for a, b in zip(ours, theirs):
-        if a.shape != b.shape:
-            return math.inf
-        a, b = a.detach().double(), b.detach().double()
-        same = (a == b) | (a.isnan() & b.isnan())
-        gap = (a - b).abs().masked_fill(same, 0.0).nan_to_num(nan=math.inf, posinf=math.inf)
-        worst = max(worst, float(gap.max()) if gap.numel() else 0.0)
-    return worst
-
-
-def _close(ours: Sequence[Tensor], truth: Sequence[Tensor], tolerance: float) -> bool:
-    for a, b in zip(ours, truth):
-        finite = b.detach()[b.detach().isfinite()]
-        if _distance([a], [b]) > tolerance * (1 + (float(finite.abs().max()) if finite.numel() else 0.0)):
-            return False
-    return True
-
-
-def _first_entry(a: Tensor, b: Tensor, tolerance: float) -> str:
-    if a.ndim == 0:
-        found, wanted = _told_apart(float(a), float(b))
-        return f" Yours is {found}, it should be {wanted}."
-    gap = (a - b).abs() > tolerance * (1 + b.abs().max())
-    where = tuple(int(i) for i in gap.nonzero()[0])
-    found, wanted = _told_apart(float(a[where]), float(b[where]))
-    return f" The first entry that differs is [{', '.join(map(str, where))}]: yours is {found}, it should be {wanted}."
-
-
-def _told_apart(a: float, b: float) -> tuple[str, str]:
-    """Both numbers with as many digits as show that they differ."""
-    for digits in range(4, 17):
-        if f"{a:.{digits}g}" != f"{b:.{digits}g}":
-            return f"{a:.{digits}g}", f"{b:.{digits}g}"
-    return repr(a), repr(b)
