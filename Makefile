@@ -25,7 +25,7 @@ help:
 	@echo "make lab          install, then open JupyterLab on lessons/ (ARGS='--no-browser --port=8899' is passed on)"
 	@echo "make test         install, lint, check types, run the tests, check and run every notebook"
 	@echo "make unit         all tests of the library, without the notebooks (ARGS='--shuffle 1': in random order)"
-	@echo "make unit-fast    the same without what is marked slow (1,700 of 5,200 tests, most of the time): while you work"
+	@echo "make unit-fast    the same without what is marked slow; while you work"
 	@echo "make fuzz         the property tests with many random examples (EXAMPLES=500 each)"
 	@echo "make gpu          on a machine with a CUDA GPU: its tests, speeds and one run, in 8 minutes (ARGS='--data ...')"
 	@echo "make build        write the notebooks anew from solutions/*.py"

@@ -91,10 +91,8 @@ def seed(value: int) -> None:
 # What a tensor may hold, and how a message calls it.
 KINDS: dict[str, tuple[str, Callable[[Tensor], bool]]] = {
     "float": ("floating point", Tensor.is_floating_point),
-    "integer": (
-        "whole numbers",
-        lambda x: not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool),
-    ),
+    "integer": ("whole numbers", lambda x: not x.is_floating_point() and KINDS["number"][1](x)),
+    "number": ("numbers", lambda x: not x.is_complex() and x.dtype != torch.bool),
     "bool": ("bool", lambda x: x.dtype == torch.bool),
     "int64": ("int64", lambda x: x.dtype == torch.int64),
     "uint8": ("uint8", lambda x: x.dtype == torch.uint8),
@@ -165,6 +163,13 @@ def embeddings(name: str, z: Tensor, *, min_samples: int = 2, check_finite: bool
 def as_float(x: Tensor) -> Tensor:
     """float64 stays; everything else becomes float32."""
     return x if x.dtype == torch.float64 else x.float()
+
+
+def finite_float(name: str, x: Tensor) -> Tensor:
+    """Check that a tensor is finite; return it in float32 or float64."""
+    x = as_float(x)
+    finite(name, x)
+    return x
 
 
 def paired(

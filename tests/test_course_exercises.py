@@ -444,8 +444,8 @@ def test_a_check_that_fails_itself_gives_a_verdict_and_no_traceback():
     def broken():
         raise ZeroDivisionError("in the check")
 
-    check = Agreement(abs, broken, {"w": Wrong(abs, "x")})
-    exercise = Exercise("f", "99_test", "99.1", "t", 1, 1, 1, 1, check, ("a",), {"r": abs})
+    check = Agreement(abs, broken, {"w": Wrong(abs, "x")}, {"r": abs})
+    exercise = Exercise("f", "99_test", "99.1", "t", 1, 1, 1, 1, check, ("a",))
     verdict = exercise_module._examine(exercise, lambda z: z, "")
     assert verdict.state == "incorrect"
     assert "ZeroDivisionError" in verdict.message

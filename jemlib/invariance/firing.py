@@ -365,8 +365,7 @@ def _signs(signs: Tensor | int, h: Tensor) -> Tensor:
 def _check_fires(fires: Tensor) -> Tensor:
     """`fires` as float32, which counts whole numbers exactly up to 2^24."""
     numbers = isinstance(fires, Tensor) and fires.dtype != torch.bool
-    kind = ("float" if fires.is_floating_point() else "integer") if numbers else "bool"
-    validate.tensor("fires", fires, "M U", kind=kind, meaning="M images, U units")
+    validate.tensor("fires", fires, "M U", kind="number" if numbers else "bool", meaning="M images, U units")
     if numbers and not bool(((fires == 0) | (fires == 1)).all()):
         raise ValueError(f"fires must be bool, or numbers that are 0 or 1; got {validate.describe(fires)}.")
     return fires.float()

@@ -280,8 +280,7 @@ def _views(views: Tensor) -> Tensor:
     validate.tensor("views", views, "V N D", meaning="V >= 2 views of N >= 2 images")
     if min(views.shape[:2]) < 2:
         raise ValueError(f"views must have shape (V, N, D), V >= 2 and N >= 2; got shape {tuple(views.shape)}.")
-    validate.finite("views", views)
-    return validate.as_float(views)
+    return validate.finite_float("views", views)
 
 
 def _covariance(z: Tensor) -> Tensor:

@@ -109,9 +109,7 @@ def _features(name: str, x: Tensor, min_dims: int = 1) -> Tensor:
         raise ValueError(
             f"{name} must have shape (N, T, D) or (N, D), none empty and D >= {min_dims}; got shape {tuple(x.shape)}."
         )
-    x = validate.as_float(x)
-    validate.finite(name, x)
-    return x
+    return validate.finite_float(name, x)
 
 
 def _check_mask(mask: Tensor, shape: torch.Size) -> None:

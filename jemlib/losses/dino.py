@@ -189,5 +189,4 @@ def _check_center(center: Tensor, logits: Tensor) -> Tensor:
     validate.tensor("center", center, "K", K=logits.shape[1])
     if center.device != logits.device:
         raise ValueError(f"center and the logits must be on one device; got {center.device} and {logits.device}.")
-    validate.finite("center", center)
-    return validate.as_float(center.detach())
+    return validate.finite_float("center", center.detach())

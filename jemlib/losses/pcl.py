@@ -39,7 +39,7 @@ def proto_nce(v: Tensor, prototypes: Tensor, assignments: Tensor, phi: Tensor) -
     v, prototypes = _same_width("v", v, "prototypes", prototypes)
     k = prototypes.shape[0]
     _check_assignments(assignments, v.shape[0], k)
-    phi = _finite("phi", validate.tensor("phi", phi, "K", K=k)).to(v)
+    phi = validate.finite_float("phi", validate.tensor("phi", phi, "K", K=k)).to(v)
     if validate.may_look(phi) and phi.min() <= 0:
         raise ValueError(f"phi must be > 0; got a smallest entry of {phi.min().item():.3g}.")
     # logits_ij = v_i . c_j / phi_j
@@ -100,7 +100,7 @@ def raw_concentration(distances: Tensor, assignments: Tensor, num_clusters: int,
 
     Source: Li et al., 2005.04966, concentration estimation.
     """
-    distances = _finite("distances", validate.tensor("distances", distances, "N"))
+    distances = validate.finite_float("distances", validate.tensor("distances", distances, "N"))
     validate.integer("num_clusters", num_clusters, at_least=1)
     _check_assignments(assignments, distances.shape[0], num_clusters)
     validate.number("alpha", alpha, above=0)
@@ -175,7 +175,7 @@ def mixture_log_joint(v: Tensor, centres: Tensor, sigma: Tensor | float, normali
     if not isinstance(sigma, Tensor):
         validate.number("sigma", sigma, above=0)
         sigma = v.new_full((k,), sigma)
-    sigma = _finite("sigma", validate.tensor("sigma", sigma, "K", K=k)).to(v)
+    sigma = validate.finite_float("sigma", validate.tensor("sigma", sigma, "K", K=k)).to(v)
     if sigma.min() <= 0:
         raise ValueError(f"sigma must be > 0; got a smallest entry of {sigma.min().item():.3g}.")
     squares = (v[:, None, :] - centres).square().sum(dim=2)
@@ -250,13 +250,6 @@ def _same_width(name_a: str, a: Tensor, name_b: str, b: Tensor) -> tuple[Tensor,
         )
     dtype = torch.promote_types(a.dtype, b.dtype)
     return a.to(dtype), b.to(dtype)
-
-
-def _finite(name: str, x: Tensor) -> Tensor:
-    """Check that it is finite; return it in float32 or float64."""
-    x = validate.as_float(x)
-    validate.finite(name, x)
-    return x
 
 
 def _check_assignments(assignments: Tensor, n: int, k: int) -> None:

@@ -51,7 +51,7 @@ def crop_and_resize(x: Tensor, box: Tensor, flip: Tensor, size: int = SIZE) -> T
         `(N, 3, size, size)` float32; equal to torchvision's `resized_crop(..., antialias=True)` up to rounding.
 
     Raises:
-        ValueError: an argument has the wrong shape or type, or a box does not lie inside the image.
+        TypeError, ValueError: an argument has the wrong type or shape, or a box does not lie inside the image.
     """
     _check_images("x", x)
     _check_per_sample(x, flip=flip)
@@ -220,8 +220,7 @@ def _check_per_sample(x: Tensor, **values: Tensor) -> None:
 
 
 def _check_boxes(x: Tensor, box: Tensor) -> None:
-    kind = "float" if isinstance(box, Tensor) and box.is_floating_point() else "integer"
-    validate.tensor("box", box, "N 4", kind=kind, empty=True, N=x.shape[0])
+    validate.tensor("box", box, "N 4", kind="number", empty=True, N=x.shape[0])
     height, width = x.shape[2:]
     top, left, h, w = box.unbind(dim=1)
     outside = (top < 0) | (left < 0) | (h < 1) | (w < 1) | (top + h > height) | (left + w > width)

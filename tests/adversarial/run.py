@@ -1,8 +1,9 @@
 """How the checker answers people who have not seen it: `python -m tests.adversarial.run [--lesson NN] [--verbose]`.
 
 First each answer is compared with the reference in numbers, so that none stands in the wrong list. Then the checker
-gives its verdict on each. Four figures: wrong answers accepted, right ones refused, messages that name a mistake that
-was not made, and the share of wrong answers whose message names the mistake or leads to it.
+gives its verdict on each. The figures: wrong answers accepted, right ones refused, messages that name a mistake that
+was not made, and the share of wrong answers whose message names the mistake or leads to it: with a word that whoever
+wrote the answer expects, or with the one place that is wrong.
 """
 
 from __future__ import annotations
@@ -62,6 +63,11 @@ class Seen(NamedTuple):
     def by_ratio(self) -> bool:
         """Whether all that misleads is a ratio to the right result, where no factor is off."""
         return self.misled and not self.has(tuple(set(self.answer.misleading) - set(RATIO)))
+
+    @property
+    def placed(self) -> bool:
+        """Whether the message tells the one place that is wrong, found by trying what makes the answer right."""
+        return self.state == "incorrect" and "Only one place is wrong" in self.message
 
     @property
     def named(self) -> bool:
@@ -137,20 +143,21 @@ def report(seen: list[Seen], verbose: bool | None) -> None:
         "wrong accepted": [s for s in wrong if s.state == "correct"],
         "right refused": [s for s in right if s.state != "correct"],
         "misleading": [s for s in wrong if s.misled],
-        "neither named nor led to": [s for s in wrong if s.state == "incorrect" and not s.named],
+        "neither named nor led to": [s for s in wrong if s.state == "incorrect" and not (s.named or s.placed)],
         "not calm": [s for s in seen if s.state in ("hung", "died", "raised")],
     }
     quiet = {None: set(groups), False: {"neither named nor led to"}, True: set()}[verbose]
     for title in [t for t in groups if t not in quiet]:
         for s in groups[title]:
             print(f"--- {title}: lesson {s.lesson}, {s.answer.exercise}\n{s.answer.source.rstrip()}\n>>> {s.message}\n")
-    named = sum(s.named for s in wrong)
+    named, helped = sum(s.named for s in wrong), sum(s.named or s.placed for s in wrong)
     print(f"wrong accepted   {len(groups['wrong accepted']):4d} of {len(wrong)}")
     print(f"right refused    {len(groups['right refused']):4d} of {len(right)}")
     print(
         f"misleading       {len(groups['misleading']):4d} of {len(wrong)}, {sum(s.by_ratio for s in wrong)} by a ratio only"
     )
-    print(f"named or leading {named:4d} of {len(wrong)} ({named / max(1, len(wrong)):.1%})")
+    print(f"named or leading {named:4d} of {len(wrong)} ({named / max(1, len(wrong)):.1%}), by the words expected")
+    print(f"... or the place {helped:4d} of {len(wrong)} ({helped / max(1, len(wrong)):.1%})")
     print(f"not calm         {len(groups['not calm']):4d} of {len(seen)}")
 
 

@@ -12,14 +12,14 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from jemlib import validate
-from jemlib.course.machinery import clues, comparison, operations, reading
+from jemlib.course.machinery import clues, comparison, operations, reading, repair, values
 from jemlib.course.machinery.closeness import close, distance, first_entry, not_finite
 from jemlib.course.machinery.explain import (
     Function,
@@ -74,7 +74,7 @@ class Agreement:
         reference: the function to agree with.
         cases: makes the inputs; called anew for each check.
         wrong: the named wrong answers of the exercise.
-        ways: right ways of writing it, to tell what is unusual in a wrong one.
+        right: right ways of writing it by name, to tell what is unusual in a wrong one.
         fields: names of the results when there are several; empty for a single tensor.
         gradients: whether automatic differentiation through the function is checked too; "flow" asks only that a
             gradient arrives, where right ways of writing it differ in its value (probabilities that sum to 1).
@@ -85,7 +85,7 @@ class Agreement:
     reference: Function
     cases: Callable[[], Sequence[Case]]
     wrong: Mapping[str, Wrong]
-    ways: tuple[Function, ...] = ()
+    right: Mapping[str, Function] = field(default_factory=dict)
     fields: tuple[str, ...] = ()
     gradients: bool | Literal["flow"] = True
     symptom: Symptom | None = None
@@ -214,12 +214,13 @@ class Agreement:
             failing = [s for s in seen if not close(s[1], s[2], s[0].tolerance())]
             if not failing:
                 return
-            named = self._diagnose(seen, self._values_of, telling=self._telling(f, seen))
-            if named is not None:
+            named, exactly = self._diagnose(seen, self._values_of, telling=self._telling(f, seen))
+            place = "" if exactly else self._one_place(f, seen)
+            if named and not place:
                 slip = next(reading.slips(innermost(f), self.reference), "")
                 raise Mistake(f"{named} {self._size(*failing[0], entry=False)} {slip}".rstrip())
             size = self._size(*failing[0], entry=True)
-            help_ = " ".join(itertools.islice((clue for clue in self._clues(f, seen, failing) if clue), CLUES))
+            help_ = " ".join(itertools.islice((clue for clue in self._clues(f, seen, failing, place) if clue), CLUES))
         raise Mistake(f"{size}{f' {help_}' if help_ else ''}")
 
     def _telling(self, f: Function, seen: Sequence[Seen]) -> list[Case]:
@@ -236,32 +237,66 @@ class Agreement:
             and not close(plain, ours, case.tolerance())
         ]
 
-    def _clues(self, f: Function, seen: Sequence[Seen], failing: Sequence[Seen]) -> Iterator[str]:
+    def _clues(self, f: Function, seen: Sequence[Seen], failing: Sequence[Seen], place: str) -> Iterator[str]:
         """What can be said about a mistake without a name, the most telling first."""
+        said = self.symptom(*failing[0]) if self.symptom and not not_finite(failing[0][1]) else None
+        if place:
+            yield place
+            yield said or ""
+            return
         broken = next((s for s in failing if not_finite(s[1]) and not not_finite(s[2])), None)
         if broken is not None and not not_finite(failing[0][1]):
             yield f"For {broken[0].describe()} it is NaN or infinite."
         if broken is not None:
             yield self._origin(f, broken[0])
         yield from reading.slips(innermost(f), self.reference)
-        yield comparison.departure(innermost(f), self.ways) or ""
+        yield comparison.departure(innermost(f), self.right.values()) or ""
         related = self._relation(seen, failing) or self._sum_of_terms(seen, failing)
         if related:
             yield related
-        said = self.symptom(*failing[0]) if self.symptom and not not_finite(failing[0][1]) else None
         if said:
             yield said
         yield from self._operations(f, failing[0][0])
         if not related:
+            yield self._first_unknown(f, failing[0][0])
             yield from self._reactions(f, seen)
             yield _samples(*failing[0])
         yield from reading.unused(innermost(f))
+
+    def _one_place(self, f: Function, seen: Sequence[Seen]) -> str:
+        """The only place that is wrong, found by trying changes of the learner's function, then of the right ways."""
+        seen = sorted(seen, key=lambda s: s[0].args[0].numel())  # the quick ones tell most candidates apart
+        rich = len({float(x) for s in seen for result in s[1] for x in result.flatten()}) > len(seen)
+
+        def gives(results: Sequence[Sequence[Tensor]]) -> Callable[[Function], bool]:
+            return lambda g: all(
+                (got := self._quietly(g, case.args, case.kwargs)) is not None
+                and len(got) == len(wanted)
+                and close(got, wanted, case.tolerance())
+                for (case, _, _), wanted in zip(seen, results)
+            )
+
+        def search() -> str:
+            right, same = gives([s[2] for s in seen]), gives([s[1] for s in seen])
+            return repair.one_place(innermost(f), self.right.values(), right, same, rich)
+
+        try:
+            return getattr(f, "guard", lambda g: g)(search)()
+        except BaseException:  # out of time
+            return ""
+
+    def _first_unknown(self, f: Function, case: Case) -> str:
+        def call(way: Function) -> Callable[[], object]:
+            return lambda: way(*(arg.clone() for arg in case.args), **case.kwargs)
+
+        ways = [call(way) for way in (self.reference, *self.right.values())]
+        return values.first_unknown(innermost(f), call(f), ways, 10 * case.tolerance())
 
     def _operations(self, f: Function, case: Case) -> Iterator[str]:
         def kinds(way: Function) -> set[str] | None:
             return operations.kinds_of(lambda: way(*(arg.clone() for arg in case.args), **case.kwargs))
 
-        yield from operations.unusual(kinds(f), [kinds(way) for way in (self.reference, *self.ways)])
+        yield from operations.unusual(kinds(f), [kinds(way) for way in (self.reference, *self.right.values())])
 
     def _off(self, failing: Sequence[Seen]) -> list[int]:
         """The results that are wrong somewhere; a total, which holds the errors of its terms, comes last."""
@@ -381,8 +416,8 @@ class Agreement:
         failing = [s for s in seen if not close(s[1], s[2], 10 * s[0].tolerance())]
         if not failing:
             return
-        named = self._diagnose(seen, self._quiet_gradients_of, gradients=True)
-        raise Mistake(named if named is not None else self._broken_gradient(f, seen, failing))
+        named, _ = self._diagnose(seen, self._quiet_gradients_of, gradients=True)
+        raise Mistake(named or self._broken_gradient(f, seen, failing))
 
     def _gradients_of(self, f: Function, case: Case) -> tuple[Tensor, ...]:
         """Gradients of a fixed random mixture of all results, one per input; zeros where nothing flows."""
@@ -428,10 +463,10 @@ class Agreement:
             start = f"the values are right, but the gradient with respect to {name} is not"
             if not a.isfinite().all():
                 return f"{start}: it is NaN or infinite for {case.describe()}. A root of exactly 0 has no finite slope."
-            gap = distance([a], [b])
+            gap, departure = distance([a], [b]), comparison.departure(innermost(f), self.right.values()) or ""
             return (
                 f"{start}: the largest absolute difference is {gap:.3g}, for {case.describe()}. A part of it is "
-                f"cut off from the graph: {CUT} {comparison.departure(innermost(f), self.ways) or ''}".rstrip()
+                f"cut off from the graph: {CUT} {departure}".rstrip()
             )
         raise AssertionError("called for gradients that agree")
 
@@ -456,8 +491,8 @@ class Agreement:
         *,
         gradients: bool = False,
         telling: Sequence[Case] = (),
-    ) -> str | None:
-        """The phrase of the mistake that was made: it agrees with the learner everywhere, also where he is right.
+    ) -> tuple[str, bool]:
+        """The phrase of the mistake that was made, and True: it agrees with the learner everywhere.
 
         Failing that, of the one that comes very close in at least half of the failing cases, and is right where he is:
         a second, much smaller mistake may have been made too.
@@ -478,10 +513,10 @@ class Agreement:
                 observed = functools.partial(self._remembered, observe, wrong.function)
                 misfit = _misfit(seen, observed, 10 if gradients else 1, telling)
                 if misfit == 0:
-                    return wrong.phrase
+                    return wrong.phrase, True
                 if misfit < (nearly[0] if nearly else math.inf):
                     nearly = misfit, wrong.phrase
-        return nearly[1] if nearly else None
+        return (nearly[1] if nearly else ""), False
 
 
 def _misfit(

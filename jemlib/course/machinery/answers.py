@@ -142,9 +142,7 @@ def declare(
     ways = {name: source.way(name, way) for name, way in right.items()}
     wrong = {name: source.mistake(name, mistaken, right) for name, mistaken in mistakes.items()}
     ways = {"the answer": source.compiled(answer, "the answer"), **ways}
-    check = Agreement(
-        reference, cases, wrong, tuple(ways.values()), fields=fields, gradients=gradients, symptom=symptom, **more
-    )
+    check = Agreement(reference, cases, wrong, ways, fields=fields, gradients=gradients, symptom=symptom, **more)
     return register(
         Exercise(
             name=source.name,
@@ -157,7 +155,6 @@ def declare(
             points=points,
             check=check,
             hints=hints,
-            right=ways,
             answer=answer,
         )
     )

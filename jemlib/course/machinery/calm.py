@@ -154,6 +154,7 @@ class Session:
             functools.update_wrapper(call, f)
         except Exception:  # an object whose attributes cannot be read
             call.__wrapped__ = f  # type: ignore[attr-defined]
+        call.guard = self.wrap  # type: ignore[attr-defined]  # for changed copies of it
         return call
 
     def _timed(self, f: Callable[..., Any], args: Any, kwargs: Any) -> Any:

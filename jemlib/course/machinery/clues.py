@@ -393,8 +393,9 @@ def behaviour(
         if a is not None and b is not None and _moved(start, a) < 1e-9 and _moved(right, b) > 1e-6:
             yield f"Your result does not depend on {names[i]}."
     vectors = [i for i, z in enumerate(inputs) if z.ndim == 1 and len(z) > 2 and z.is_floating_point()]
-    for place, mask in (*_PLACES, *_ENTRIES):
-        for i in matrices if (place, mask) in _PLACES else vectors:
+    parts = [(*part, matrices) for part in _PLACES] + [(*part, vectors) for part in _ENTRIES]
+    for place, mask, among in parts:
+        for i in among:
             other = [z if j != i else torch.where(mask(z), _bent(z), z) for j, z in enumerate(inputs)]
             a, b = f(other, settings), reference(other, settings)
             if a is not None and b is not None and _moved(start, a) < 1e-9 and _moved(right, b) > 1e-6:

@@ -6,20 +6,23 @@ operators and numbers do.
 
 from __future__ import annotations
 
-import dis
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
 from difflib import SequenceMatcher
 from types import CodeType
 from typing import Any, NamedTuple
 
+from jemlib.course.machinery.bytecode import numbered, variables
 from jemlib.course.machinery.explain import line_of
 
 ALIKE = 0.75  # share of the code that must agree, before a difference says anything
 PLACES = 2  # more differences than this are another way of writing, and say nothing
 
 # Instructions that only move things about, or that depend on the version of Python.
-_MOVES = ("RESUME", "NOP", "CACHE", "PUSH", "PRECALL", "EXTENDED", "COPY", "SWAP", "POP", "JUMP", "GET_ITER", "MAKE")
-_MOVED = ("TO_BOOL", "END", "ROT", "DUP", "KW_NAMES", "CALL", "NOT_TAKEN", "BUILD_TUPLE")
+_MOVES = re.compile(
+    "RESUME|NOP|CACHE|PUSH|PRECALL|EXTENDED|COPY|SWAP|POP|JUMP|GET_ITER|MAKE|TO_BOOL|END|ROT|DUP|KW_NAMES|CALL|"
+    "NOT_TAKEN|BUILD_TUPLE"
+)
 _OLD = {"ADD": "+", "SUBTRACT": "-", "MULTIPLY": "*", "TRUE_DIVIDE": "/", "POWER": "**", "MATRIX_MULTIPLY": "@"}
 
 
@@ -30,7 +33,7 @@ class _Token(NamedTuple):
     line: int
 
 
-def departure(f: Callable[..., Any], ways: Sequence[Callable[..., Any]]) -> str | None:
+def departure(f: Callable[..., Any], ways: Collection[Callable[..., Any]]) -> str | None:
     """A sentence on where `f` differs from the right way that is most like it; None when none is like it."""
     try:
         return _departure(f, ways)
@@ -38,7 +41,7 @@ def departure(f: Callable[..., Any], ways: Sequence[Callable[..., Any]]) -> str 
         return None
 
 
-def _departure(f: Callable[..., Any], ways: Sequence[Callable[..., Any]]) -> str | None:
+def _departure(f: Callable[..., Any], ways: Collection[Callable[..., Any]]) -> str | None:
     ours = list(_tokens(f.__code__, {}))
     best: tuple[float, list[_Token], SequenceMatcher[tuple[str, str]]] | None = None
     for way in ways:
@@ -74,24 +77,20 @@ def _difference(here: Sequence[_Token], there: Sequence[_Token]) -> str:
 def _tokens(code: CodeType, names: dict[str, str]) -> Iterator[_Token]:
     """The meaningful instructions; variables are numbered in the order in which they appear."""
     arguments = code.co_varnames[: code.co_argcount]
-    line = code.co_firstlineno
-    for step in dis.get_instructions(code):
-        found = getattr(step, "line_number", None) or step.starts_line
-        line = found if type(found) is int else line
+    for step, line in numbered(code):
         value = step.argval
         if isinstance(value, CodeType):
             yield from _tokens(value, names)
         elif "_FAST" in step.opname or "_DEREF" in step.opname:
-            kinds = [part for part in step.opname.split("_") if part in ("STORE", "LOAD")]
-            for i, name in enumerate(value if isinstance(value, tuple) else (value,)):
+            for name, kind in variables(step):
                 known = name if name in arguments else names.setdefault(name, f"variable {len(names)}")
-                yield _Token((kinds[min(i, len(kinds) - 1)] if kinds else "", known), name, code, line)
+                yield _Token((kind, known), name, code, line)
         elif step.opname.startswith(("BINARY_OP", "COMPARE_OP", "INPLACE_", "BINARY_", "UNARY_")):
             sign = step.argrepr or _OLD.get(step.opname.partition("_")[2], step.opname.lower())
             yield _Token(
                 ("operator", sign.rstrip("=") or sign), sign if step.argrepr else _sign(step.opname), code, line
             )
-        elif not step.opname.startswith(_MOVES + _MOVED):
+        elif not _MOVES.match(step.opname):
             dot = "." if step.opname in ("LOAD_ATTR", "LOAD_METHOD") else ""
             text = dot + str(value) if value is not None else ""
             kind = step.opname.split("_")[0] + ("" if isinstance(value, str) else "number")

@@ -50,9 +50,8 @@ class Exercise:
         minutes: how long it takes.
         points: what it is worth when graded.
         check: given the learner's function, raises `Mistake` when it is wrong and `NotAttempted` when it is open. It
-            holds the reference and the named wrong answers.
+            holds the reference, the named wrong answers and the right ways.
         hints: given one at a time.
-        right: other right ways of writing it, by name.
         answer: the text of its answer, when it is declared by one (`answers.declare`).
     """
 
@@ -66,7 +65,6 @@ class Exercise:
     points: int
     check: Agreement
     hints: tuple[str, ...]
-    right: Mapping[str, Function]
     answer: str | None = None
 
     def __post_init__(self) -> None:
@@ -88,6 +86,11 @@ class Exercise:
     def wrong(self) -> Mapping[str, Wrong]:
         """Wrong answers by name, each with the phrase that its message must contain."""
         return self.check.wrong
+
+    @property
+    def right(self) -> Mapping[str, Function]:
+        """Right ways of writing it, by name."""
+        return self.check.right
 
     @property
     def header(self) -> str:

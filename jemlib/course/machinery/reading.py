@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any, NamedTuple
 
+from jemlib.course.machinery.bytecode import numbered, variables
 from jemlib.course.machinery.families import parameters
 
 
@@ -31,16 +32,38 @@ class _Loop(NamedTuple):
     again: bool  # whether anything jumps back to its head
 
 
+Steps = list[tuple[dis.Instruction, int]]  # each with its line, counted from the `def`
+
+
 def slips(f: Callable[..., Any], reference: Callable[..., Any]) -> Iterator[str]:
     """Sentences about the code of `f`, the most telling first."""
     yield from _defaults(f, reference)
-    code = getattr(f, "__code__", None)
-    if not isinstance(code, CodeType):
-        return
     try:
-        yield from _loops(code)
+        steps = _steps(f)
+        yield from _early_returns(steps)
+        yield from _overwritten(steps)
     except Exception:  # a Python whose code is built in another way: there is nothing to say
         return
+
+
+def unused(f: Callable[..., Any]) -> Iterator[str]:
+    """The first value that is computed and never used."""
+    try:
+        uses = list(_uses(_steps(f)))
+    except Exception:
+        return
+    read = {use.name for use in uses if not use.writes} | set(f.__code__.co_cellvars if uses else ())
+    for use in uses:
+        if use.writes and not use.unpacked and use.name not in read and not use.name.startswith("_"):
+            yield f"`{use.name}` in line {use.line} is computed and never used."
+            return
+
+
+def _steps(f: Callable[..., Any]) -> Steps:
+    code = getattr(f, "__code__", None)
+    if not isinstance(code, CodeType):
+        return []
+    return [(step, line - code.co_firstlineno + 1) for step, line in numbered(code)]
 
 
 def _defaults(f: Callable[..., Any], reference: Callable[..., Any]) -> Iterator[str]:
@@ -51,20 +74,18 @@ def _defaults(f: Callable[..., Any], reference: Callable[..., Any]) -> Iterator[
             yield f"The default of {name} is {found:g} in yours; in the exercise's first line it is {wanted:g}."
 
 
-def _loops(code: CodeType) -> Iterator[str]:
-    steps = list(dis.get_instructions(code))
-    loops, uses = _loops_of(steps), list(_uses(steps))
-    for loop in loops:
-        if not loop.again and any(
-            step.opname.startswith("RETURN_") and loop.start < step.offset < loop.end for step in steps
-        ):
-            yield (
-                f"The loop in line {loop.line - code.co_firstlineno + 1} ends in its first round: is the `return` "
-                "indented too far?"
-            )
-    filled = {_line_at(steps, step.offset) for step in steps if step.opname == "STORE_SUBSCR"}
+def _early_returns(steps: Steps) -> Iterator[str]:
+    for loop in _loops(steps):
+        returns = any(s.opname.startswith("RETURN_") and loop.start < s.offset < loop.end for s, _ in steps)
+        if returns and not loop.again:
+            yield f"The loop in line {loop.line} ends in its first round: is the `return` indented too far?"
+
+
+def _overwritten(steps: Steps) -> Iterator[str]:
+    uses = list(_uses(steps))
+    filled = {line for step, line in steps if step.opname == "STORE_SUBSCR"}
     told = set()
-    for loop in reversed(loops):  # inner loops first
+    for loop in reversed(_loops(steps)):  # inner loops first
         inside = [use for use in uses if loop.start < use.at < loop.end]
         for name in dict.fromkeys(use.name for use in inside):
             first = next(use for use in inside if use.name == name)
@@ -79,60 +100,30 @@ def _loops(code: CodeType) -> Iterator[str]:
                 continue
             told.add(name)
             yield (
-                f"`{name}` is written anew in each round of the loop in line {loop.line - code.co_firstlineno + 1} "
-                f"(in line {first.line - code.co_firstlineno + 1}), so only the last round is left after it: is a + "
+                f"`{name}` is written anew in each round of the loop in line {loop.line} (in line "
+                f"{first.line}), so only the last round is left after it: is a + "
                 "missing (+=), or does it start in the wrong place?"
             )
 
 
-def _loops_of(steps: list[dis.Instruction]) -> list[_Loop]:
-    line, loops = 0, []
-    for step in steps:
-        line = _line(step) or line
+def _loops(steps: Steps) -> list[_Loop]:
+    loops = []
+    for step, line in steps:
         if step.opname == "FOR_ITER":
-            again = any("JUMP" in s.opname and s.argval == step.offset and s.offset > step.offset for s in steps)
+            again = any("JUMP" in s.opname and s.argval == step.offset and s.offset > step.offset for s, _ in steps)
             loops.append(_Loop(step.offset, step.argval, line, again))
     return loops
 
 
-def _line_at(steps: list[dis.Instruction], offset: int) -> int:
-    return [line for step in steps if step.offset <= offset and (line := _line(step))][-1]
-
-
-def _line(step: dis.Instruction) -> int | None:
-    """The line that begins here; Python 3.13 has it under another name."""
-    found = getattr(step, "line_number", None) or step.starts_line
-    return found if type(found) is int else None
-
-
-def _uses(steps: list[dis.Instruction]) -> Iterator[_Use]:
-    line, before = 0, ""
-    for step in steps:
-        line = _line(step) or line
+def _uses(steps: Steps) -> Iterator[_Use]:
+    before = ""
+    for step, line in steps:
         if "_FAST" in step.opname and not step.opname.startswith("DELETE"):
-            # One instruction may do two such things: STORE_FAST_LOAD_FAST.
-            names = step.argval if isinstance(step.argval, tuple) else (step.argval,)
-            kinds = [part for part in step.opname.split("_") if part in ("STORE", "LOAD")]
-            for i, name in enumerate(names):
-                kind = kinds[min(i, len(kinds) - 1)]
-                unpacked = before in ("FOR_ITER", "UNPACK_SEQUENCE", "STORE")
+            found = variables(step)
+            unpacked = before in ("FOR_ITER", "UNPACK_SEQUENCE", "STORE")
+            for name, kind in found:
                 yield _Use(name, kind == "STORE", step.offset, line, unpacked)
-            before = "STORE" if before in ("UNPACK_SEQUENCE", "STORE") and kinds[0] == "STORE" else step.opname
+            more = before in ("UNPACK_SEQUENCE", "STORE") and found[0][1] == "STORE"
+            before = "STORE" if more else step.opname
         elif step.opname not in ("CACHE", "EXTENDED_ARG", "NOP"):
             before = step.opname
-
-
-def unused(f: Callable[..., Any]) -> Iterator[str]:
-    """The first value that is computed and never used."""
-    code = getattr(f, "__code__", None)
-    if not isinstance(code, CodeType):
-        return
-    try:
-        uses = list(_uses(list(dis.get_instructions(code))))
-    except Exception:
-        return
-    read = {use.name for use in uses if not use.writes} | set(code.co_cellvars)
-    for use in uses:
-        if use.writes and not use.unpacked and use.name not in read and not use.name.startswith("_"):
-            yield f"`{use.name}` in line {use.line - code.co_firstlineno + 1} is computed and never used."
-            return

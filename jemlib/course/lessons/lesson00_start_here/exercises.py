@@ -86,8 +86,8 @@ def _which_images(case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor]) -
         wrong = off & (which == chosen)
         if not bool(wrong.any()):
             continue
-        became = next((name for name, image in kinds.items() if torch.equal(result[wrong], image[wrong])), "another")
-        said.append(f"{int(wrong.sum())} of the images that are {whose} came out {became}".replace("another", "wrong"))
+        became = next((name for name, image in kinds.items() if torch.equal(result[wrong], image[wrong])), "wrong")
+        said.append(f"{int(wrong.sum())} of the images that are {whose} came out {became}")
     return f"There {' and '.join(said)}." if said else None
 
 

@@ -19,11 +19,13 @@ FIELDS = ("total", "alignment", "contrast")
 # --- Inputs ----------------------------------------------------------------------------------------------------
 
 
+INFINITE = "exp(1 / temperature) is infinite"
+
+
 def _tiny_temperatures() -> list[Case]:
-    note = "exp(1 / temperature) is infinite"
     return [
-        Case(views(6, 3, 7, torch.float64, 1, 1), {"temperature": 0.0002}, note),
-        Case(views(5, 4, 9, torch.float64, 1, 1), {"temperature": 0.0001}, note),
+        Case(views(6, 3, 7, torch.float64, 1, 1), {"temperature": 0.0002}, INFINITE),
+        Case(views(5, 4, 9, torch.float64, 1, 1), {"temperature": 0.0001}, INFINITE),
     ]
 
 
@@ -60,7 +62,7 @@ def _queues() -> list[Case]:
         settings = {} if temperature == 0.2 else {"temperature": temperature}
         cases.append(Case((q, k, queue), settings, f"a queue of {size} keys"))
     single = cases[0]
-    tiny = single._replace(kwargs={"temperature": 0.0002}, note="exp(1 / temperature) is infinite")
+    tiny = single._replace(kwargs={"temperature": 0.0002}, note=INFINITE)
     return [*cases, Case(tuple(arg.float() for arg in single.args), {"temperature": 0.5}), tiny]
 
 
