@@ -142,7 +142,7 @@ def test_long_texts_are_told_by_what_differs():
     assert difference("a + b", "a - b") == ("a + b", "a - b")
     a = "entropy(joint.sum(0), base) + entropy(joint.sum(1), base) - entropy(joint, base)"
     b = a.replace("- entropy", "+ entropy")
-    assert difference(a, b) == ("... base) - entropy( ...", "... base) + entropy( ...")
+    assert difference(a, b) == ("... , base) - entropy(joint, ...", "... , base) + entropy(joint, ...")
 
 
 def test_the_verdict_tells_the_place():

@@ -240,8 +240,11 @@ class Agreement:
     def _clues(self, f: Function, seen: Sequence[Seen], failing: Sequence[Seen], place: str) -> Iterator[str]:
         """What can be said about a mistake without a name, the most telling first."""
         said = self.symptom(*failing[0]) if self.symptom and not not_finite(failing[0][1]) else None
+        related = self._relation(seen, failing) or self._sum_of_terms(seen, failing) or ""
         if place:
+            yield related
             yield place
+            yield from reading.slips(innermost(f), self.reference)
             yield said or ""
             return
         broken = next((s for s in failing if not_finite(s[1]) and not not_finite(s[2])), None)
@@ -251,9 +254,7 @@ class Agreement:
             yield self._origin(f, broken[0])
         yield from reading.slips(innermost(f), self.reference)
         yield comparison.departure(innermost(f), self.right.values()) or ""
-        related = self._relation(seen, failing) or self._sum_of_terms(seen, failing)
-        if related:
-            yield related
+        yield related
         if said:
             yield said
         yield from self._operations(f, failing[0][0])
@@ -360,12 +361,15 @@ class Agreement:
         )
 
     def _quietly(self, f: Function, args: Sequence[Tensor], kwargs: Mapping[str, float]) -> tuple[Tensor, ...] | None:
+        """The results; None where there are none, or an input was changed on the way."""
+        given = [arg.clone() for arg in args]
         try:
             # A changed input may be none that is allowed (probabilities), and still shows what counts.
             with torch.no_grad(), validate.blind():
-                return self._results(f(*(arg.clone() for arg in args), **kwargs))
+                results = self._results(f(*given, **kwargs))
         except BaseException:
             return None
+        return results if all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(given, args)) else None
 
     def _values_of(self, f: Function, case: Case) -> tuple[Tensor, ...] | None:
         """The results of a named wrong answer; None where it has none."""

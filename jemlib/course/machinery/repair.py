@@ -20,7 +20,7 @@ Fits = Callable[[Function], bool]
 
 SECONDS = 2.0  # for one search: on a busy machine a clue less, not a learner who waits
 QUOTED = 80  # characters; more code than that is not read
-AROUND = 3  # words or signs that are quoted beside what differs
+AROUND = 5  # words or signs that are quoted beside what differs
 # A changed copy of what does these things is not run.
 FORBIDDEN = ("import ", "open(", "exec(", "eval(", "os.", "sys.", "__", "input(", "globals(", "setattr(", "print(")
 
