@@ -204,3 +204,10 @@ def test_a_name_of_a_collapse_is_told_the_two_numbers_it_depends_on():
     message = examine(name_collapse).message
     assert "the limit 1 + threshold * (m - 1) is" in message
     assert "which makes it type 2" in message
+
+
+def test_a_factor_that_is_cut_off_is_told_where_right_ways_differ_in_their_gradient():
+    def entropy(p, base=math.e):
+        return -sum(x * math.log(x) for x in p.flatten() if x > 0) / math.log(base)
+
+    assert "a part of the gradient is cut off" in examine(entropy).message

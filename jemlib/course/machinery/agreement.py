@@ -13,13 +13,14 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from jemlib import validate
 from jemlib.course.machinery import clues, comparison, operations, reading, repair, values
+from jemlib.course.machinery.cases import Case, Seen, Symptom, misfit
 from jemlib.course.machinery.closeness import close, distance, first_entry, not_finite
 from jemlib.course.machinery.explain import (
     Function,
@@ -35,35 +36,12 @@ from jemlib.course.machinery.families import Wrong, families, names_of, paramete
 
 __all__ = ["Agreement", "Case", "Function", "Mistake", "NotAttempted", "Symptom", "Wrong", "explain", "innermost"]
 
-CLOSE = 1e-3  # of the error: as close must a named mistake come where a second, much smaller one was made too
+SLOPE = 1e-6  # relative step of a finite difference
 CLUES = 3  # at most so many about one mistake without a name
 CUT = "look for .detach(), .item(), float(), torch.tensor(...) or torch.no_grad(), and leave it out."
 
 
-Observe = Callable[[Callable[..., Any], "Case"], "tuple[Tensor, ...] | None"]
-
-
-class Case(NamedTuple):
-    """One call on which the learner's function is compared with the reference."""
-
-    args: tuple[Tensor, ...]
-    kwargs: Mapping[str, float] = {}  # never changed
-    note: str = ""
-
-    def describe(self) -> str:
-        first = self.args[0]
-        settings = "".join(f", {name} = {value:g}" for name, value in self.kwargs.items())
-        note = f", {self.note}" if self.note else ""
-        return f"a {str(first.dtype).removeprefix('torch.')} input of shape {tuple(first.shape)}{settings}{note}"
-
-    def tolerance(self) -> float:
-        """Far above rounding, far below any mistake."""
-        return 1e-9 if self.args[0].dtype == torch.float64 else 1e-4
-
-
-# Given a case, the learner's results and the right ones: a sentence of help, or None.
-Symptom = Callable[[Case, Sequence[Tensor], Sequence[Tensor]], "str | None"]
-Seen = tuple[Case, Sequence[Tensor], Sequence[Tensor]]  # a case, the learner's results or gradients, and the right ones
+Observe = Callable[[Callable[..., Any], Case], "tuple[Tensor, ...] | None"]
 
 
 @dataclass(frozen=True)
@@ -76,8 +54,8 @@ class Agreement:
         wrong: the named wrong answers of the exercise.
         right: right ways of writing it by name, to tell what is unusual in a wrong one.
         fields: names of the results when there are several; empty for a single tensor.
-        gradients: whether automatic differentiation through the function is checked too; "flow" asks only that a
-            gradient arrives, where right ways of writing it differ in its value (probabilities that sum to 1).
+        gradients: whether automatic differentiation through the function is checked too; "flow" asks only that it is
+            the slope of the function's own values, where right ways differ in it (probabilities that sum to 1).
         symptom: given a case, the learner's results and the right ones, may add a sentence of help.
         closed_form: whether automatic differentiation inside the function is refused: a formula is asked.
     """
@@ -414,7 +392,7 @@ class Agreement:
             pairs = [_folded(arg, a, b) for arg, a, b in zip(case.args, ours, truth)]
             seen.append((case, tuple(a for a, _ in pairs), tuple(b for _, b in pairs)))
         if self.gradients == "flow":
-            if cut := self._cut(seen):
+            if cut := self._cut(seen) or self._partly_cut(f, seen):
                 raise Mistake(cut)
             return
         failing = [s for s in seen if not close(s[1], s[2], 10 * s[0].tolerance())]
@@ -455,6 +433,29 @@ class Agreement:
             if any(s[2][i].any() for s in seen) and not any(s[1][i].any() for s in seen)
         ]
         return f"the value is right, but no gradient reaches {' or '.join(cut)}: {CUT}" if cut else None
+
+    def _partly_cut(self, f: Function, seen: Sequence[Seen]) -> str | None:
+        """Where the gradient is not the slope of the function's own values, along a direction that keeps zeros."""
+        for case, _, _ in seen:
+            generator = torch.Generator().manual_seed(12)
+            along = [a * torch.randn(a.shape, generator=generator, dtype=a.dtype) for a in case.args]
+            ends = [self._mixed(f, [a + h * d for a, d in zip(case.args, along)], case) for h in (SLOPE, -SLOPE)]
+            if None in ends:
+                continue  # such an input is none that it allows
+            slope = (ends[0] - ends[1]) / (2 * SLOPE)  # type: ignore[operator]
+            moved = zip(self._gradients_of(f, case), along)
+            flows = float(sum((g[d != 0] * d[d != 0]).sum() for g, d in moved))  # at 0 a slope may be infinite
+            if math.isfinite(flows) and not math.isclose(slope, flows, rel_tol=1e-3, abs_tol=1e-6):
+                return f"the value is right, but a part of the gradient is cut off from the graph: {CUT}"
+        return None
+
+    def _mixed(self, f: Function, args: Sequence[Tensor], case: Case) -> float | None:
+        """The fixed random mixture of all results whose gradient `_gradients_of` takes."""
+        results = self._quietly(f, args, case.kwargs)
+        if results is None or not_finite(results):
+            return None
+        generator = torch.Generator().manual_seed(11)
+        return float(sum((r * torch.randn(r.shape, generator=generator, dtype=r.dtype)).sum() for r in results))
 
     def _broken_gradient(self, f: Function, seen: Sequence[Seen], failing: Sequence[Seen]) -> str:
         names = names_of(self.reference, len(failing[0][0].args))
@@ -515,51 +516,12 @@ class Agreement:
                 ):
                     continue
                 observed = functools.partial(self._remembered, observe, wrong.function)
-                misfit = _misfit(seen, observed, 10 if gradients else 1, telling)
-                if misfit == 0:
+                fit = misfit(seen, observed, 10 if gradients else 1, telling)
+                if fit == 0:
                     return wrong.phrase, True
-                if misfit < (nearly[0] if nearly else math.inf):
-                    nearly = misfit, wrong.phrase
+                if fit < (nearly[0] if nearly else math.inf):
+                    nearly = fit, wrong.phrase
         return (nearly[1] if nearly else ""), False
-
-
-def _misfit(
-    seen: Sequence[Seen], observe: Callable[[Case], Sequence[Tensor] | None], loose: int, telling: Sequence[Case]
-) -> float:
-    """How badly a named mistake explains what was seen: 0 exactly, infinite not at all."""
-    failing = explained = 0
-    worst, exact = 0.0, True
-    for case, ours, truth in seen:
-        tolerance = loose * case.tolerance()
-        wrong = not close(ours, truth, tolerance)
-        failing += wrong
-        theirs = observe(case)
-        if theirs is not None and len(theirs) == len(ours) and close(theirs, ours, tolerance):
-            explained += wrong
-            continue
-        exact = False
-        if not wrong:
-            return math.inf  # it errs where the learner does not
-        ratios = [] if theirs is None else [_share(a, b, c, tolerance) for a, b, c in zip(ours, theirs, truth)]
-        if ratios and max(ratios) <= CLOSE:
-            explained += 1
-            worst = max(worst, *ratios)
-        elif any(case is c for c in telling):
-            return math.inf
-    if exact:
-        return 0.0
-    return worst + (failing - explained + 1) if 2 * explained >= failing else math.inf
-
-
-def _share(ours: Tensor, theirs: Tensor, truth: Tensor, tolerance: float) -> float:
-    """The distance to a mistake as a share of the distance to the truth; each field must fit by itself."""
-    if ours.shape != theirs.shape:
-        return math.inf
-    if close([ours], [theirs], tolerance):
-        return 0.0
-    error = distance([ours], [truth])
-    gap = distance([ours], [theirs])
-    return gap / error if 0 < error < math.inf else math.inf
 
 
 @contextmanager
