@@ -93,7 +93,6 @@ class Mutant(NamedTuple):
     new: str  # empty: the statement was left out
     why: str
     number: bool  # whether one number only stands for another
-    unlikely: bool
 
 
 class _Change(NamedTuple):
@@ -130,7 +129,7 @@ class _Place(NamedTuple):
             getattr(self.parent, self.field)[self.at] = node
 
 
-def mutants(source: str, name: str, namespace: Mapping[str, Any], most: int = MOST) -> Iterator[Mutant]:
+def mutants(source: str, name: str, namespace: Mapping[str, Any], *, unlikely: bool = True) -> Iterator[Mutant]:
     """The mutants of the function `name` that `source` defines where `namespace` is known, the likely ones first.
 
     None of a source that cannot be read, or that has a `while`, which might never end.
@@ -145,9 +144,9 @@ def mutants(source: str, name: str, namespace: Mapping[str, Any], most: int = MO
     define.decorator_list = []
     names, found = _names(define), []
     for node, place in _places(define):
-        found += [(change, node, place) for change in _changes(node, names)]
+        found += [(change, node, place) for change in _changes(node, names) if unlikely or change.rank < 2]
     found.sort(key=lambda entry: entry[0].rank)
-    for change, node, place in found[:most]:
+    for change, node, place in found[:MOST]:
         line, statement = place.statement.lineno - define.lineno + 1, _quoted(place.statement)
         new = ast.Pass() if change.new is None else ast.copy_location(change.new, node)
         old, put = (_quoted(node), "") if change.new is None else place.quoted(node, new)
@@ -158,7 +157,7 @@ def mutants(source: str, name: str, namespace: Mapping[str, Any], most: int = MO
         place.put(node)
         if function is not None:
             number = isinstance(node, ast.Constant) and isinstance(new, ast.Constant)
-            yield Mutant(function, line, statement, old, put, change.why, number, change.rank > 1)
+            yield Mutant(function, line, statement, old, put, change.why, number)
 
 
 def _names(define: ast.FunctionDef) -> list[str]:
@@ -233,6 +232,8 @@ def _constant(node: ast.Constant, names: list[str]) -> Iterator[_Change]:
         for other in dict.fromkeys(others):
             if other != value:
                 yield _Change(0 if other in (0, 1, -1, 2) else 1, ast.Constant(other))
+        for name in names:
+            yield _Change(1, ast.Name(name, ast.Load()), f"{name} stands where a number is meant")
 
 
 def _name(node: ast.Name, names: list[str]) -> Iterator[_Change]:

@@ -47,8 +47,8 @@ def _repaired(f: Function, right: Fits, rich: bool) -> str:
         return ""
     if free or any(word in source for word in FORBIDDEN):
         return ""
-    tried = (m for m in mutants(source, f.__name__, f.__globals__) if rich or not (m.number or m.unlikely))
-    found = _first(tried, right)
+    tried = mutants(source, f.__name__, f.__globals__, unlikely=rich)
+    found = _first(tried, lambda mutant: (rich or not mutant.number) and right(mutant.function))
     if found is None:
         return ""
     where = f"line {found.line} (`{_cut(found.place)}`)"
@@ -61,8 +61,8 @@ def _repaired(f: Function, right: Fits, rich: bool) -> str:
 def _explained(ways: Iterable[Function], same: Fits) -> str:
     """The one change of a right way that gives the same as the learner's function."""
     known = [(way, way.source) for way in ways if isinstance(getattr(way, "source", None), str)]  # type: ignore[attr-defined]
-    tried = (m for way, text in known for m in mutants(text, way.__name__, way.__globals__) if not m.unlikely)
-    found = _first(tried, same)
+    tried = (m for way, text in known for m in mutants(text, way.__name__, way.__globals__, unlikely=False))
+    found = _first(tried, lambda mutant: same(mutant.function))
     if found is None:
         return ""
     if not found.new:
@@ -73,14 +73,14 @@ def _explained(ways: Iterable[Function], same: Fits) -> str:
     return f"A right way of writing it gives the same with `{new}` for `{old}`{where}{why}."
 
 
-def _first(tried: Iterator[Mutant], fits: Fits) -> Mutant | None:
+def _first(tried: Iterator[Mutant], fits: Callable[[Mutant], bool]) -> Mutant | None:
     end = time.monotonic() + SECONDS
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for mutant in tried:
             if time.monotonic() > end:
                 return None
-            if fits(mutant.function):
+            if fits(mutant):
                 return mutant
     return None
 

@@ -59,7 +59,7 @@ class _Watch(TorchFunctionMode):
 
     def _note(self, value: Tensor, name: str, sources: frozenset[int]) -> None:
         self.kept.append(value)
-        if name not in MOVES and value.is_floating_point() and len(self.values) < MOST:
+        if name not in MOVES and value.is_floating_point() and value.numel() and len(self.values) < MOST:
             self.values.append(_Value(value.detach().double().flatten().sort()[0], name, self._line(), sources))
             sources = frozenset([len(self.values) - 1])
         self.sources[id(value)] = sources
@@ -97,18 +97,26 @@ def first_unknown(
         right: calls of the right ways with the same inputs.
         exact: relative tolerance.
     """
-    known: dict[int, list[Tensor]] = {}
+    found: dict[int, list[Tensor]] = {}
     for way in right:
         for value in _computed(way):
-            known.setdefault(len(value.entries), []).append(value.entries)
+            found.setdefault(len(value.entries), []).append(value.entries)
+    known = {size: torch.unique(torch.stack(entries), dim=0) for size, entries in found.items()}
     ours = _computed(call, code := getattr(f, "__code__", None))
     leads: set[int] = set()  # to what is known
     for i in reversed(range(len(ours))):
-        same = known.get(len(ours[i].entries), [])
-        if i in leads or any(torch.allclose(ours[i].entries, x, rtol=exact, atol=1e-12, equal_nan=True) for x in same):
+        if i in leads or _among(ours[i].entries, known.get(len(ours[i].entries)), exact):
             leads |= {i, *ours[i].sources}
     first = next((value for i, value in enumerate(ours) if value.line and i not in leads), None)
     if first is None or code is None:
         return ""
     sign = SIGNS.get(first.name.removeprefix("r").removeprefix("i"), first.name)
     return f"The result of `{sign}` {line_of(code, first.line)} is the first that no right way known here has."
+
+
+def _among(entries: Tensor, known: Tensor | None, exact: float) -> bool:
+    """Whether one row of `known` has these entries."""
+    if known is None:
+        return False
+    same = torch.isclose(known, entries, rtol=exact, atol=1e-12, equal_nan=True)
+    return bool(same.all(dim=1).any())
