@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import sys
 import time
 import warnings
@@ -62,6 +63,18 @@ def test_a_function_without_end_is_stopped(act, monkeypatch):
     assert verdict.state == "incorrect"
     assert "did not finish" in verdict.message
     assert examine(standardize_that(id)).state == "correct"  # nothing of it is left for the next check
+
+
+def test_a_sleeping_function_is_stopped_where_interrupts_are_ignored_as_in_the_background(monkeypatch):
+    monkeypatch.setattr(calm.Session.__init__, "__defaults__", (0.3,))
+    kept = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        start = time.monotonic()
+        assert "did not finish" in examine(standardize_that(lambda _: time.sleep(60))).message
+        assert time.monotonic() - start < 30
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, kept)
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,7 @@ from jemlib.losses.pcl import (
     raw_concentration,
 )
 from jemlib.losses.sigreg import LeJEPALoss, SIGRegLoss, epps_pulley, epps_pulley_exact, lejepa, sigreg
+from jemlib.losses.simdino import SimDINOLoss, coding_rate, simdino
 from jemlib.losses.simsiam import SimSiamLoss, simsiam
 from jemlib.losses.swav import SwAVLoss, sinkhorn, swapped_prediction, swav, swav_codes, swav_multicrop
 from jemlib.losses.vicreg import VICRegLoss, covariance_matrix, covariance_penalty, variance_hinge, vicreg
@@ -81,6 +82,7 @@ __all__ = [
     "InformationBottleneck",
     "LeJEPALoss",
     "SIGRegLoss",
+    "SimDINOLoss",
     "SimSiamLoss",
     "SwAVLoss",
     "VICRegLoss",
@@ -93,6 +95,7 @@ __all__ = [
     "beta_of_weight",
     "bottleneck_surrogates",
     "byol",
+    "coding_rate",
     "concentration",
     "conditional_covariance",
     "conditional_entropy",
@@ -132,6 +135,7 @@ __all__ = [
     "raw_concentration",
     "redundancy_term",
     "sigreg",
+    "simdino",
     "simsiam",
     "sinkhorn",
     "standardize",

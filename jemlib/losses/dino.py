@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from jemlib import validate
+from jemlib.losses.crops import alike, named_views, student_and_teacher, views_of
 from jemlib.losses.precision import full_precision
 
 
@@ -52,7 +53,7 @@ def dino(
     """
     validate.number("student_temperature", student_temperature, above=0)
     validate.number("teacher_temperature", teacher_temperature, above=0)
-    students, teachers = _student_and_teacher(student_logits, teacher_logits)
+    students, teachers = student_and_teacher(student_logits=student_logits, teacher_logits=teacher_logits)
     center = _check_center(center, teachers[0]).to(teachers[0].dtype)
     n = teachers[0].shape[0]
     # log P_s = log softmax(g_s / tau_s), P_t = softmax((g_t - c) / tau_t)
@@ -65,7 +66,9 @@ def dino(
     total = -torch.stack(pairs).mean() / n
     # every teacher view is in the same number of pairs
     entropy = torch.stack([_entropy(p, logits) for p, logits in zip(p_t, logits_t)]).mean()
-    validate.finite_result(total + entropy, **_named("student_logits", students), **_named("teacher_logits", teachers))
+    validate.finite_result(
+        total + entropy, **named_views("student_logits", students), **named_views("teacher_logits", teachers)
+    )
     return DINOLoss(total, entropy, total - entropy)
 
 
@@ -74,10 +77,6 @@ def _entropy(p: Tensor, logits: Tensor) -> Tensor:
     # H_i = log sum_k e^{x_ik} - sum_k p_ik x_ik, and the first term is x_ik - log p_ik for every k: the largest will do
     normalizer = logits.amax(dim=1) - p.amax(dim=1).log()
     return normalizer.mean() - torch.dot(p.flatten(), logits.flatten()) / len(p)
-
-
-def _named(name: str, views: Sequence[Tensor]) -> dict[str, Tensor]:
-    return {f"{name}[{i}]": view for i, view in enumerate(views)}
 
 
 @full_precision
@@ -101,7 +100,7 @@ def update_center(center: Tensor, teacher_logits: Sequence[Tensor], momentum: fl
     Source: Caron et al., 2104.14294, eq. 4.
     """
     validate.number("momentum", momentum, at_least=0, at_most=1)
-    teachers = _alike(_views("teacher_logits", teacher_logits))
+    teachers = alike(views_of("teacher_logits", teacher_logits))
     center = _check_center(center, teachers[0])
     mean = torch.stack([view.mean(dim=0) for view in teachers]).mean(dim=0)
     # c <- m c + (1 - m) mean_{views, samples} g_t
@@ -133,7 +132,7 @@ def balanced_center(
     """
     validate.number("temperature", temperature, above=0)
     validate.integer("iterations", iterations, at_least=1)
-    logits = torch.cat(_alike(_views("teacher_logits", teacher_logits))).detach()
+    logits = torch.cat(alike(views_of("teacher_logits", teacher_logits))).detach()
     center = _check_center(center, logits).to(logits.dtype)
     n, k = logits.shape
     for _ in range(iterations):
@@ -141,48 +140,6 @@ def balanced_center(
         # c_k <- c_k + tau_t log( K mean_i P_ik )
         center = center + temperature * (log_p.logsumexp(dim=0) + math.log(k / n))
     return center
-
-
-def _views(name: str, logits: Sequence[Tensor], *, check_finite: bool = True) -> dict[str, Tensor]:
-    """Check a list with at least one view, each `(N, K)`; the keys are the names for error messages."""
-    if not isinstance(logits, (list, tuple)):
-        raise TypeError(f"{name} must be a list of (N, K) tensors, one per view; got {validate.describe(logits)}.")
-    if not logits:
-        raise ValueError(f"{name} must hold at least one view; got none.")
-    names = [f"{name}[{i}]" for i in range(len(logits))]
-    return {
-        key: validate.embeddings(key, view, min_samples=1, check_finite=check_finite)
-        for key, view in zip(names, logits)
-    }
-
-
-def _alike(views: dict[str, Tensor]) -> list[Tensor]:
-    """Check that all views have one shape and one device; return them in one dtype."""
-    (first, reference), *others = views.items()
-    for name, view in others:
-        if view.shape != reference.shape:
-            raise ValueError(
-                f"{first} and {name} must have the same shape (N, K) (row i of all views is the same image); "
-                f"got {tuple(reference.shape)} and {tuple(view.shape)}."
-            )
-        if view.device != reference.device:
-            raise ValueError(f"{first} and {name} must be on one device; got {reference.device} and {view.device}.")
-    double = any(view.dtype == torch.float64 for view in views.values())
-    return [view.to(torch.float64 if double else torch.float32) for view in views.values()]
-
-
-def _student_and_teacher(
-    student_logits: Sequence[Tensor], teacher_logits: Sequence[Tensor]
-) -> tuple[list[Tensor], list[Tensor]]:
-    students = _views("student_logits", student_logits, check_finite=False)
-    teachers = _views("teacher_logits", teacher_logits, check_finite=False)
-    if len(students) < max(2, len(teachers)):
-        raise ValueError(
-            "student_logits must hold at least two views, the teacher's global views first; "
-            f"got {len(students)} for the student and {len(teachers)} for the teacher."
-        )
-    views = _alike({**students, **teachers})
-    return views[: len(students)], views[len(students) :]
 
 
 def _check_center(center: Tensor, logits: Tensor) -> Tensor:

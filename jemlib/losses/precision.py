@@ -16,13 +16,15 @@ def full_precision(loss: Function) -> Function:
     """Run a loss with autocast off.
 
     Autocast would compute its matrix products in 16 bits even on float32 embeddings; correlations and
-    log-sum-exps need more. The first tensor among the arguments says which device's autocast to switch off.
+    log-sum-exps need more. The first tensor among the arguments, or in a list of views, says which device's autocast to
+    switch off.
     """
 
     @wraps(loss)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        device = next((value.device for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
-        if device is None:  # the loss itself says what is wrong
+        given = (value if isinstance(value, (list, tuple)) else [value] for value in (*args, *kwargs.values()))
+        device = next((value.device for values in given for value in values if isinstance(value, Tensor)), None)
+        if device is None or device.type == "meta":  # the loss itself says what is wrong
             return loss(*args, **kwargs)
         with torch.autocast(device.type, enabled=False):
             return loss(*args, **kwargs)

@@ -128,12 +128,19 @@ class Session:
             raise Nested
         _active.append(self)
         self.thread = threading.get_ident()
+        self.ignored = (
+            signal.getsignal(signal.SIGINT) == signal.SIG_IGN and self.thread == threading.main_thread().ident
+        )
+        if self.ignored:  # as in a job in the background: an interrupt of our own must still arrive
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         threading.Thread(target=self._watch, daemon=True).start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         _active.clear()
         self.over.set()
+        if self.ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def wrap(self, f: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
