@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
+import gc
+import logging
+import math
 import os
 import random
 import signal
@@ -116,11 +120,42 @@ def change_everything(_):
     torch.exp = torch.sin
     torch.Tensor.mean = torch.Tensor.sum
     torch.a_new_function = print
+    torch.Tensor.__eq__ = torch.Tensor.__ne__
+    math.isclose = print
+    builtins.isinstance = issubclass
+    time.monotonic = lambda: 0.0
+    torch.set_default_device("meta")
+    torch.autograd.set_detect_anomaly(True)
+    torch.set_printoptions(precision=2)
+    torch.set_flush_denormal(True)
+    torch.set_float32_matmul_precision("medium")
+    torch.inference_mode().__enter__()
+    torch.autocast("cpu").__enter__()
+    np.seterr(all="raise")
+    sys.path.clear()
+    sys.excepthook = print
+    gc.disable()
+    logging.basicConfig(level="DEBUG")
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.stdout = None
 
 
 def surroundings():
     return (
+        (torch.Tensor.__eq__, math.isclose, isinstance, time.monotonic),
+        torch.get_default_device(),
+        torch.is_anomaly_enabled(),
+        dict(vars(torch._tensor_str.PRINT_OPTS)),
+        sys.float_info.min * 0.5,
+        torch.get_float32_matmul_precision(),
+        torch.is_inference_mode_enabled(),
+        torch.is_autocast_enabled("cpu"),
+        np.geterr(),
+        list(sys.path),
+        sys.excepthook,
+        gc.isenabled(),
+        (list(logging.root.handlers), logging.root.level),
+        signal.getsignal(signal.SIGTERM),
         torch.get_rng_state().tolist(),
         np.random.get_state()[1].tolist(),  # noqa: NPY002
         random.getstate(),
@@ -147,6 +182,26 @@ def test_what_a_function_prints_is_shown_once_and_cut(capsys):
     assert capsys.readouterr().out == "hello\n"
     examine(standardize_that(lambda _: print("x" * 100_000)))
     assert len(capsys.readouterr().out) < 1100
+
+
+@pytest.mark.parametrize("name", ["c" * 10**6, "a\ud800\x1b[31m"], ids=["long", "unprintable"])
+def test_a_name_that_nobody_can_read_is_cut_and_made_printable(name, capsys):
+    def f(z):
+        return z
+
+    f.__name__ = name
+    check(f)
+    said = capsys.readouterr().out
+    assert len(said) < LONGEST + 100
+    assert said.encode("utf-8").decode().replace("\n", "").isprintable()
+
+
+def test_an_object_that_raises_when_it_is_looked_at_is_answered_calmly():
+    class Shy:
+        def __getattribute__(self, name):
+            raise KeyboardInterrupt(name)
+
+    assert "raises KeyboardInterrupt when it is looked at" in examine(Shy()).message
 
 
 def test_a_lambda_without_a_name_gets_no_list_of_all_exercises(capsys):

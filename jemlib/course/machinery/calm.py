@@ -6,9 +6,13 @@ patched torch functions. While a `Session` lasts, each call is timed and its out
 
 from __future__ import annotations
 
+import builtins
 import ctypes
 import functools
+import gc
 import io
+import logging
+import math
 import os
 import random
 import signal
@@ -17,6 +21,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from time import monotonic  # a function of our own: the learner's may stop the clocks
 from types import TracebackType
 from typing import Any
 
@@ -26,7 +31,7 @@ import torch
 from jemlib import diagnose, losses
 
 LIMIT = 10.0  # seconds for all calls of one check together
-SHOWN = 1000  # characters of what the function prints
+SHOWN = 800  # characters of what the function prints
 
 
 class TooSlow(BaseException):
@@ -60,7 +65,79 @@ class _Window(io.TextIOBase):
 
 
 # What a learner's code may have replaced, as attributes by name.
-_PATCHABLE: tuple[Any, ...] = (torch, torch.nn.functional, torch.Tensor, torch.linalg, torch.autograd, losses, diagnose)
+_PATCHABLE: tuple[Any, ...] = (
+    builtins,  # first: putting the others back needs them
+    torch,
+    torch.nn.functional,
+    torch.Tensor,
+    torch.linalg,
+    torch.autograd,
+    losses,
+    diagnose,
+    math,
+    time,
+)
+
+
+def _hold_inference(mode: bool) -> None:
+    guard = torch._C._InferenceMode(mode)
+    guard.__enter__()
+    _held.append(guard)
+
+
+def _set_signals(handlers: list[Any]) -> None:
+    if threading.current_thread() is not threading.main_thread():
+        return  # where nobody can have set them
+    for number, handler in zip(_SIGNALS, handlers):
+        if signal.getsignal(number) is not handler and handler is not None:
+            signal.signal(number, handler)
+
+
+def _set_lines(printed: dict[str, Any]) -> None:
+    vars(torch._tensor_str.PRINT_OPTS).update(printed)
+
+
+def _set_environment(kept: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(kept)
+
+
+def _set_list(target: list[Any], kept: list[Any]) -> None:
+    target[:] = kept
+
+
+_held: list[Any] = []  # guards that put an inference mode back; they must stay alive
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGALRM") if hasattr(signal, name)]
+_AUTOCAST = ("cpu", "cuda")
+# What the whole process shares: how it is read, and how it is put back when it is no longer as it was.
+_SHARED: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
+    (
+        lambda: [torch.is_autocast_enabled(device) for device in _AUTOCAST],
+        lambda was: [torch.set_autocast_enabled(device, one) for device, one in zip(_AUTOCAST, was)],
+    ),
+    (torch.is_inference_mode_enabled, _hold_inference),
+    (torch.get_default_device, lambda was: torch.set_default_device(None if was.type == "cpu" else was)),
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.get_num_threads, torch.set_num_threads),
+    (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+    (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    (lambda: dict(vars(torch._tensor_str.PRINT_OPTS)), _set_lines),
+    (lambda: sys.float_info.min * 0.5 == 0, torch.set_flush_denormal),
+    (np.geterr, lambda was: np.seterr(**was)),
+    (sys.getrecursionlimit, sys.setrecursionlimit),
+    (sys.gettrace, sys.settrace),
+    (lambda: sys.excepthook, lambda was: setattr(sys, "excepthook", was)),
+    (lambda: list(sys.path), lambda was: _set_list(sys.path, was)),
+    (lambda: list(warnings.filters), lambda was: _set_list(warnings.filters, was)),  # type: ignore[arg-type]
+    (lambda: list(logging.root.handlers), lambda was: _set_list(logging.root.handlers, was)),
+    (lambda: logging.root.level, logging.root.setLevel),
+    (gc.isenabled, lambda was: gc.enable() if was else gc.disable()),
+    (lambda: [signal.getsignal(number) for number in _SIGNALS], _set_signals),
+    (os.getcwd, os.chdir),
+    (lambda: dict(os.environ), lambda was: _set_environment(was)),
+)
 
 
 class Surroundings:
@@ -68,39 +145,34 @@ class Surroundings:
 
     def __init__(self) -> None:
         self.seeds = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002, the seeds that a learner sets
-        self.dtype, self.threads = torch.get_default_dtype(), torch.get_num_threads()
-        self.deterministic = torch.are_deterministic_algorithms_enabled()
-        self.gradients, self.recursion = torch.is_grad_enabled(), sys.getrecursionlimit()
-        self.folder, self.variables = os.getcwd(), dict(os.environ)
-        self.filters, self.streams = list(warnings.filters), (sys.stdout, sys.stderr)
+        self.streams = sys.stdout, sys.stderr
+        self.shared = [read() for read, _ in _SHARED]
         self.attributes = [dict(vars(owner)) for owner in _PATCHABLE]
 
     def restore(self) -> None:
         for owner, kept in zip(_PATCHABLE, self.attributes):
-            now = vars(owner)
-            if len(now) == len(kept) and all(now.get(name) is value for name, value in kept.items()):
-                continue
-            for name in set(now) - set(kept):
-                if callable(now[name]) and not isinstance(now[name], type(os)) and not name.startswith("_"):
-                    delattr(owner, name)
-            for name, value in kept.items():
-                if now.get(name) is not value:
-                    setattr(owner, name, value)
+            _put_back(owner, kept)
+        for (read, put), was in zip(_SHARED, self.shared):
+            if read() != was:
+                put(was)
         torch.set_rng_state(self.seeds[0])
         np.random.set_state(self.seeds[1])  # noqa: NPY002
         random.setstate(self.seeds[2])
-        torch.set_default_dtype(self.dtype)
-        torch.use_deterministic_algorithms(self.deterministic)
-        torch.set_grad_enabled(self.gradients)
-        if torch.get_num_threads() != self.threads:
-            torch.set_num_threads(self.threads)
-        sys.setrecursionlimit(self.recursion)
-        os.chdir(self.folder)
-        if dict(os.environ) != self.variables:
-            os.environ.clear()
-            os.environ.update(self.variables)
-        warnings.filters[:] = self.filters  # type: ignore[index]
         sys.stdout, sys.stderr = self.streams
+
+
+def _put_back(owner: Any, kept: dict[str, Any]) -> None:
+    """Attributes that were replaced; new ones that are functions, but not what torch loads for itself."""
+    now = vars(owner)
+    for name, value in kept.items():
+        if now.get(name) is not value:
+            setattr(owner, name, value)
+    if len(now) == len(kept):
+        return
+    for name in set(now) - set(kept):
+        own = name.startswith("_") and not name.endswith("__")
+        if callable(now[name]) and not isinstance(now[name], type(os)) and not own:
+            delattr(owner, name)
 
 
 def _leave(*_: object) -> None:
@@ -165,7 +237,7 @@ class Session:
         return call
 
     def _timed(self, f: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        start = time.monotonic()
+        start = monotonic()
         try:
             try:
                 with self.lock:
@@ -183,14 +255,14 @@ class Session:
         with self.lock:
             self.deadline = None
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), None)
-        self.left = self.limit if self.left is None else min(self.left, self.left - (time.monotonic() - start))
+        self.left = self.limit if self.left is None else min(self.left, self.left - (monotonic() - start))
 
     def _watch(self) -> None:
         """Once the time is over, raise TooSlow in the function's thread, again and again until it is out."""
         knocks = 0
         while not self.over.wait(0.05):
             with self.lock:
-                if self.deadline is None or time.monotonic() < self.deadline:
+                if self.deadline is None or monotonic() < self.deadline:
                     continue
                 exception = ctypes.py_object(TooSlow)
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), exception)

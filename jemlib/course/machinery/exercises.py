@@ -276,7 +276,7 @@ def repository_root() -> Path | None:
 
 def _examine(exercise: Exercise | None, function: Function | None, message: str) -> Verdict:
     if exercise is None or function is None:
-        return Verdict(NOT_ATTEMPTED, message, exercise.name if exercise else None)
+        return Verdict(NOT_ATTEMPTED, _short(message), exercise.name if exercise else None)
     if any(function is own for known in REGISTRY.values() for own in (known.reference, known.fallback)):
         # check() hands out jemlib's function; looking at that again would call an answer right that was wrong.
         text = f"{exercise.name} is jemlib's own function here. Run the cell that defines yours, then this one."
@@ -298,8 +298,9 @@ def _examine(exercise: Exercise | None, function: Function | None, message: str)
 
 
 def _short(message: str) -> str:
-    """At most as long as one can read."""
-    return message if len(message) <= LONGEST else f"{message[: LONGEST - 6]} [...]"
+    """At most as long as one can read, without what no terminal can print."""
+    message = message if len(message) <= LONGEST else f"{message[: LONGEST - 6]} [...]"
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in message)
 
 
 def _report(verdict: Verdict, exercise: Exercise | None) -> str:
@@ -329,6 +330,13 @@ def _caller() -> dict[str, Any]:
 
 def _identify(f: object, variables: Mapping[str, Any]) -> tuple[Exercise | None, Function | None, str]:
     """Find the exercise and the function to look at; the message says what is missing when one of them is None."""
+    try:
+        return _found(f, variables)
+    except BaseException as error:  # an object that does not let itself be looked at
+        return None, None, f"That object raises {type(error).__name__} when it is looked at; give a function."
+
+
+def _found(f: object, variables: Mapping[str, Any]) -> tuple[Exercise | None, Function | None, str]:
     if isinstance(f, str):
         if f not in REGISTRY:
             return None, None, _unknown(f)
@@ -367,7 +375,7 @@ def _unknown(name: str) -> str:
     known = of_lesson(REGISTRY[near[0]].lesson) if near else list(REGISTRY.values())
     listed = ", ".join(f"{exercise.number} {exercise.name}" for exercise in known)
     meant = f" Did you mean {near[0]}?" if near else ""
-    return f"There is no exercise called {name}.{meant} An exercise is found by its function's name: {listed}."
+    return f"There is no exercise called {name[:60]}.{meant} An exercise is found by its function's name: {listed}."
 
 
 def _put_into_notebook(exercise: Exercise) -> None:
