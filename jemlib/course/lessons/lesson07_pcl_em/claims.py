@@ -1,0 +1,271 @@
+"""What lesson 07 claims about PCL, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jemlib.course.machinery.claims import Claim, register
+from jemlib.course.machinery.lessons import lesson_of
+from jemlib.data import Images, load
+from jemlib.evaluate import backbone_knn, knn
+from jemlib.losses import info_nce, proto_nce
+from jemlib.methods import Method, build
+from jemlib.methods.pcl import Clustering, cluster
+from jemlib.scales import Scale, adjusted_scale
+from jemlib.train import History, fit
+
+LESSON = lesson_of(__name__)
+
+# --- The network: PCL beside the same run without clusters --------------------------------------------------------
+
+IMAGES, STEPS, BATCH = 5000, 200, 128  # of the runs at scale cpu: short, because the lesson makes two of them
+LOGGED = 50  # rows of a history
+
+
+def short(scale: Scale) -> Scale:
+    """The scale of the lesson's two runs; smoke is short enough."""
+    if scale.name != "cpu":
+        return scale
+    return adjusted_scale(scale, steps=STEPS, batch_size=BATCH, warmup=STEPS // 5, limit=IMAGES)
+
+
+@lru_cache(maxsize=4)
+def short_splits(scale: Scale) -> tuple[Images, Images]:
+    """Training images of `short(scale)`, and validation images to score on."""
+    limit = 200 if scale.name == "smoke" else None
+    return load(scale.data, "train", limit=short(scale).limit), load(scale.data, "validation", limit=limit)
+
+
+def run(scale: Scale, seed: int = 0, loss: Callable[..., Any] | None = None, **settings: Any) -> tuple[Method, History]:
+    """PCL trained for a short run, by `loss` where one is given, and its history."""
+    size = short(scale)
+    images = short_splits(scale)[0]
+    method = build("pcl", scale=size, seed=seed, loss=loss, **settings)
+    every = max(1, size.total_steps(len(images)) // LOGGED)
+    return method, fit(method, images, scale=size, seed=seed, log_every=every)
+
+
+def nmi_of_e_steps(history: History) -> list[float]:
+    """The NMI that each E-step found, from the rows of a run: one number for each time it changed."""
+    found = [value for value in history["nmi"] if value > 0]
+    return [value for i, value in enumerate(found) if i == 0 or value != found[i - 1]]
+
+
+def jumps(history: History) -> list[float]:
+    """By how much the prototype term rose over each E-step but the first: the row after it minus the row before."""
+    nmi, term = history["nmi"], history["prototype"]
+    return [term[i] - term[i - 1] for i in range(1, len(nmi)) if nmi[i] != nmi[i - 1] and nmi[i - 1] > 0]
+
+
+@lru_cache(maxsize=8)
+def measured(seed: int, scale: Scale) -> dict[str, float]:
+    """kNN with clusters, without, and untrained; NMI of the first and the last E-step; the largest jump of the term."""
+    train, held_out = short_splits(scale)
+    method, history = run(scale, seed)
+    plain, _ = run(scale, seed, num_clusters=())
+    untrained = build("pcl", scale=short(scale), seed=seed)
+    nmi = nmi_of_e_steps(history)
+    return {
+        "trained": backbone_knn(method.backbone, train, held_out),
+        "plain": backbone_knn(plain.backbone, train, held_out),
+        "untrained": backbone_knn(untrained.backbone, train, held_out),
+        "first": nmi[0],
+        "last": nmi[-1],
+        "jumps": float(sum(jump > 0 for jump in jumps(history))),
+        "e_steps": float(len(jumps(history))),
+    }
+
+
+def columns(**names: str) -> Callable[[int, Scale], dict[str, float]]:
+    """A claim's measurement: some of the numbers of `measured`, under other names."""
+    return lambda seed, scale: {name: measured(seed, scale)[column] for name, column in names.items()}
+
+
+# --- A small world: what if one clustering is bad? ----------------------------------------------------------------
+
+CLUSTERS = (12, 24, 8, 16, 32)  # K of each clustering; a run with M of them takes the first M
+KINDS = ("intact", "random", "shuffled")  # what becomes of the first clustering
+TAU = 0.2
+CLASSES, OWN, CHANGED = 12, 12, 36  # classes; numbers that stay with a sample; numbers that each view draws anew
+
+
+class World(NamedTuple):
+    """Samples without pixels: 12 numbers that stay (class plus something of their own), 36 that each view redraws."""
+
+    core: Tensor  # (N, 12)
+    labels: Tensor  # (N,)
+    mixing: Tensor  # (48, 48) a rotation, so that no coordinate tells which is which
+    still: Tensor  # (N, 48) one view of each sample, for clustering and scoring
+
+    def view(self, index: Tensor, generator: torch.Generator) -> Tensor:
+        """A new view `(len(index), 48)` of some samples."""
+        changed = 1.5 * torch.randn(len(index), CHANGED, generator=generator)
+        return torch.cat([self.core[index], changed], dim=1) @ self.mixing
+
+
+@lru_cache(maxsize=4)
+def world(seed: int, few: bool) -> World:
+    """1500 samples, the first 1000 to train on and 500 to score; 300 where few are enough."""
+    n, generator = 300 if few else 1500, torch.Generator().manual_seed(seed)
+    mixing = torch.linalg.qr(torch.randn(OWN + CHANGED, OWN + CHANGED, generator=generator))[0]
+    labels = torch.arange(n) % CLASSES
+    core = torch.randn(CLASSES, OWN, generator=generator)[labels] + torch.randn(n, OWN, generator=generator)
+    made = World(core, labels, mixing, torch.empty(0))
+    return made._replace(still=made.view(torch.arange(n), generator))
+
+
+def small_encoder(seed: int) -> nn.Sequential:
+    """48 numbers -> 64 features, on which kNN is scored -> an embedding of 16 dimensions."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        body = nn.Sequential(nn.Linear(OWN + CHANGED, 64), nn.BatchNorm1d(64), nn.ReLU())
+        return nn.Sequential(body, nn.Linear(64, 16))
+
+
+def e_step(encoder: nn.Module, x: Tensor, sizes: Sequence[int], kind: str, seed: int) -> list[Clustering]:
+    """One clustering for each K, of which the first may be a bad one.
+
+    Args:
+        encoder: maps `x` to embeddings.
+        x: `(N, 48)`.
+        sizes: K of each clustering.
+        kind: "intact"; "random", a random partition and its own centroids; "shuffled", the prototypes of k-means, but
+            each sample is told the cluster of another one.
+        seed: of k-means and of what is random.
+    """
+    encoder.eval()
+    with torch.no_grad():
+        unit = F.normalize(encoder(x), dim=1)
+    encoder.train()
+    found = [cluster(unit.clone(), k, TAU, seed, random=kind == "random" and m == 0) for m, k in enumerate(sizes)]
+    if kind == "shuffled":
+        order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
+        found[0] = found[0]._replace(assignments=found[0].assignments[order])
+    return found
+
+
+def small_run(
+    seed: int, sizes: Sequence[int], kind: str = "intact", loss: Callable[..., Any] = proto_nce, *, few: bool = False
+) -> float:
+    """PCL from an empty file: train the small encoder, and return the kNN of its features.
+
+    The loss is InfoNCE within the batch plus the mean of `loss` over the clusterings. The first E-step comes after a
+    fifth of the steps; six more follow. Without sizes it is InfoNCE alone.
+    """
+    data, steps = world(seed, few), 20 if few else 300
+    encoder, generator = small_encoder(seed), torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(encoder.parameters(), lr=3e-3)
+    training = 2 * len(data.still) // 3
+    clusterings: list[Clustering] = []
+    for step in range(steps):
+        if sizes and step >= steps // 5 and (step - steps // 5) % (4 * steps // 30) == 0:
+            clusterings = e_step(encoder, data.still[:training], sizes, kind, seed=step)
+        index = torch.randint(training, (64,), generator=generator)
+        pair = [encoder(data.view(index, generator)) for _ in range(2)]
+        total = info_nce(*pair, TAU).total
+        for c in clusterings:
+            for z in pair:
+                total = total + loss(z, c.prototypes, c.assignments[index], c.phi)[0] / (2 * len(clusterings))
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+    encoder.eval()
+    with torch.no_grad():
+        h = encoder[0](data.still)
+    return knn(h[:training], data.labels[:training], h[training:], data.labels[training:], k=10)
+
+
+@lru_cache(maxsize=8)
+def bad_one(seed: int, scale: Scale) -> dict[str, float]:
+    """kNN of the small encoder: "intact_M", "random_M" and "shuffled_M" for M from 1 to 5, and "none" without."""
+    few = scale.name == "smoke"
+    runs = {f"{kind}_{m}": small_run(seed, CLUSTERS[:m], kind, few=few) for kind in KINDS for m in range(1, 6)}
+    return {"none": small_run(seed, (), few=few), **runs}
+
+
+def some(*names: str) -> Callable[[int, Scale], dict[str, float]]:
+    """A claim's measurement: some of the numbers of `bad_one`."""
+    return lambda seed, scale: {name: bad_one(seed, scale)[name] for name in names}
+
+
+# --- Claims, written before they were measured --------------------------------------------------------------------
+
+register(
+    Claim(
+        id="pcl.learns",
+        statement="In a short run PCL learns the pattern without labels: its kNN beats the same backbone untrained.",
+        lesson=LESSON,
+        criterion="kNN trained >= kNN untrained + 0.15",
+        measure=columns(trained="trained", untrained="untrained"),
+        holds=lambda n: n["trained"] >= n["untrained"] + 0.15,
+    )
+)
+register(
+    Claim(
+        id="pcl.clusters-help",
+        statement="At equal steps the prototype term adds to what the contrast with other images learns.",
+        lesson=LESSON,
+        criterion="kNN with clusters >= kNN without + 0.02",
+        measure=columns(clusters="trained", none="plain"),
+        holds=lambda n: n["clusters"] >= n["none"] + 0.02,
+    )
+)
+register(
+    Claim(
+        id="pcl.clusters-become-patterns",
+        statement="While PCL trains, its clusters come to agree with the patterns, which it never sees.",
+        lesson=LESSON,
+        criterion="NMI of clusters and patterns: last E-step >= first E-step + 0.05",
+        measure=columns(first="first", last="last"),
+        holds=lambda n: n["last"] >= n["first"] + 0.05,
+    )
+)
+register(
+    Claim(
+        id="pcl.no-monotone-em",
+        statement="PCL is no monotone EM: new clusters often make the prototype term worse.",
+        lesson=LESSON,
+        criterion="the prototype term rises over at least half of the E-steps after the first",
+        measure=columns(rises="jumps", of="e_steps"),
+        holds=lambda n: n["of"] >= 2 and n["rises"] >= n["of"] / 2,
+    )
+)
+register(
+    Claim(
+        id="pcl.a-bad-one-is-diluted",
+        statement="A clustering that tells each sample a wrong prototype does harm alone, and less among five.",
+        lesson=LESSON,
+        criterion="kNN lost to one shuffled clustering: of 1 >= 0.10; of 5 <= half of that of 1",
+        measure=some("intact_1", "shuffled_1", "intact_5", "shuffled_5"),
+        holds=lambda n: (
+            n["intact_1"] - n["shuffled_1"] >= 0.10
+            and n["intact_5"] - n["shuffled_5"] <= (n["intact_1"] - n["shuffled_1"]) / 2
+        ),
+    )
+)
+register(
+    Claim(
+        id="pcl.one-random-of-five-costs-little",
+        statement="One random partition among five clusterings costs next to nothing.",
+        lesson=LESSON,
+        criterion="kNN with one random of 5 >= kNN with 5 intact - 0.02",
+        measure=some("intact_5", "random_5"),
+        holds=lambda n: n["random_5"] >= n["intact_5"] - 0.02,
+    )
+)
+register(
+    Claim(
+        id="pcl.random-is-not-wrong",
+        statement="Alone, a random partition costs much less than wrong prototypes: its centroids say nothing.",
+        lesson=LESSON,
+        criterion="kNN with 1 random clustering >= kNN with 1 shuffled one + 0.10",
+        measure=some("random_1", "shuffled_1"),
+        holds=lambda n: n["random_1"] >= n["shuffled_1"] + 0.10,
+    )
+)

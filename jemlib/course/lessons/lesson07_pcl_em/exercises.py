@@ -1,0 +1,3 @@
+"""Lesson 07: the exercises; `jemlib.course.machinery.answers` says how."""
+
+from __future__ import annotations
