@@ -168,7 +168,7 @@ def small_run(
             clusterings = e_step(encoder, data.still[:training], sizes, kind, seed=step)
         index = torch.randint(training, (64,), generator=generator)
         pair = [encoder(data.view(index, generator)) for _ in range(2)]
-        total = info_nce(*pair, TAU).total
+        total = info_nce(pair[0], pair[1], TAU).total
         for c in clusterings:
             for z in pair:
                 total = total + loss(z, c.prototypes, c.assignments[index], c.phi)[0] / (2 * len(clusterings))
