@@ -490,7 +490,7 @@ declare(
         ),
         "over samples or one phi": Edit(
             "dim=1 -> dim=0",
-            "it is 0 for every input. Either the softmax runs over the samples (it runs over the prototypes, dim=1), or "
+            "it is 0 for every input. Either the softmax runs over the samples (it runs over the prototypes, dim=1) or "
             "one phi serves all prototypes (each has its own).",
         ),
         "of the logits": Edit(

@@ -175,7 +175,7 @@ def samples_1d() -> Tensor:
 
 
 def broken_em(broken: str = "nothing", steps: int = 40, exact: int = 10) -> list[float]:
-    """Mean log-likelihood before each step of EM on `samples_1d`; from step `exact` on one thing is done as PCL does it.
+    """Mean log-likelihood before each step of EM on `samples_1d`, with one thing done as in PCL from step `exact` on.
 
     Args:
         broken: "hard Q": the nearest component gets all; "slow copy": the E-step sees a moving average of the
