@@ -20,16 +20,11 @@ from jemlib.course.machinery import claims
 from jemlib.evaluate.clusters import normalized_mutual_information
 from jemlib.losses import proto_nce
 from jemlib.scales import SCALES
-from jemlib.train import History
 
 pytestmark = pytest.mark.slow  # its pictures and its small networks
 
 RUNS = {name: figures.broken_em(name) for name in figures.BREAKS}
 KNN = {"none": 0.8, **{f"{kind}_{m}": 0.8 + 0.01 * m for kind in lesson.KINDS for m in range(1, 6)}}
-
-
-def history(nmi: list[float], term: list[float]) -> History:
-    return History([{"step": float(i), "nmi": a, "prototype": b} for i, (a, b) in enumerate(zip(nmi, term))])
 
 
 @pytest.mark.parametrize(
@@ -45,7 +40,8 @@ def history(nmi: list[float], term: list[float]) -> History:
         lambda: figures.monotone(RUNS),
         figures.dropped_factor,
         figures.smoothing,
-        lambda: figures.training([0, 4, 8, 12], [0, 2.5, 2.4, 2.6], [0, 0.3, 0.3, 0.4]),
+        lambda: figures.training([0.0] * 4 + [2.0] * 16, [4, 9], [0.3, 0.4]),
+        lambda: figures.training([0.0] * 60 + [2.0] * 240, [60, 100], [0.3, 0.4]),
         lambda: figures.bad_one(KNN),
     ],
 )
@@ -137,21 +133,25 @@ def test_a_small_run_uses_the_loss_that_it_is_given_and_repeats_itself() -> None
         calls.append(len(args[1]))
         return tuple(proto_nce(*args))
 
-    first = lesson.small_run(0, (4, 6), loss=own, few=True)
-    assert first == lesson.small_run(0, (4, 6), few=True)
+    assert lesson.small_run(0, (4, 6), loss=own, few=True) == lesson.small_run(0, (4, 6), few=True)
     assert calls.count(4) == calls.count(6) == 2 * 16  # two views, from a fifth of 20 steps on
 
 
-def test_jumps_and_nmi_are_read_from_the_rows_at_which_the_clusters_changed() -> None:
-    run = history([0, 0, 0.3, 0.3, 0.4, 0.4, 0.35], [0, 0, 2.0, 1.8, 1.9, 1.7, 1.6])
-    assert lesson.nmi_of_e_steps(run) == [0.3, 0.4, 0.35]
-    assert lesson.jumps(run) == pytest.approx([0.1, -0.1])
+def test_a_small_run_tells_what_happened_on_the_way() -> None:
+    run = lesson.small_run(0, (12,), few=True)
+    assert run.turns == [4, 6, 8, 10, 12, 14, 16, 18]
+    assert len(run.nmi) == len(run.turns)
+    assert run.term[:4] == [0] * 4
+    assert min(run.term[4:]) > 0
+    plain = lesson.small_run(0, (), few=True)
+    assert plain.untrained == run.untrained
+    assert plain.term == [0] * 20
+    assert plain.turns == plain.nmi == []
 
 
-def test_the_short_run_is_for_the_processor_only() -> None:
-    assert lesson.short(SCALES["cpu"]).steps == lesson.STEPS
-    assert lesson.short(SCALES["smoke"]) == SCALES["smoke"]
-    assert lesson.short(SCALES["gpu"]) == SCALES["gpu"]
+def test_a_jump_is_ten_steps_after_an_e_step_against_ten_before() -> None:
+    run = lesson.SmallRun(0.5, [0.0] * 20 + [3.0] * 20 + [2.0] * 10 + [9.0] * 10, [20, 40, 50], [0.1, 0.2, 0.3])
+    assert run.jumps == [-1.0, 7.0]
 
 
 @pytest.mark.parametrize(
@@ -163,11 +163,12 @@ def test_the_short_run_is_for_the_processor_only() -> None:
         ("pcl.random-is-not-wrong", (0.83, 0.80), (0.80, 0.83)),
         ("pcl.random-is-like-none", (0.83, 0.82), (0.83, 0.75)),
         ("pcl.clusters-help-a-small-encoder", (0.86, 0.82), (0.82, 0.82)),
+        ("pcl.clusters-become-classes", (0.2, 0.6), (0.5, 0.6)),
+        ("pcl.clusters-find-classes", (0.7, 0.6), (0.6, 0.6)),
+        ("pcl.learns", (0.5, 0.25), (0.3, 0.25)),
     ],
 )
-def test_a_claim_about_the_small_world_holds_and_fails_where_it_should(
-    id: str, good: tuple[float, ...], bad: tuple[float, ...]
-) -> None:
+def test_a_claim_holds_and_fails_where_it_should(id: str, good: tuple[float, ...], bad: tuple[float, ...]) -> None:
     claim, names = claims.known()[id], list(claims.known()[id].measure(0, SCALES["smoke"]))
     assert claim.lesson == lesson.LESSON
     assert claim.evaluate(dict(zip(names, good)))

@@ -115,7 +115,7 @@ class SmallRun(NamedTuple):
     @property
     def jumps(self) -> list[float]:
         """By how much the term rose over each E-step but the first: the mean of ten steps after it minus before it."""
-        return [fmean(self.term[t : t + 10]) - fmean(self.term[t - 10 : t]) for t in self.turns[1:]]
+        return [fmean(self.term[t : t + 10]) - fmean(self.term[max(0, t - 10) : t]) for t in self.turns[1:]]
 
 
 def small_run(
@@ -183,9 +183,9 @@ def some(*names: str) -> Callable[[int, Scale], dict[str, float]]:
 
 # --- Claims -----------------------------------------------------------------------------------------------------
 
-# Written before they were measured. What was changed or given up afterwards, the lesson tells: a shuffled clustering
-# was expected to cost 0.10 alone and to lie 0.10 below a random one; NMI to rise by 0.05 from the first E-step to the last;
-# the prototype term to rise over at least half of the E-steps.
+# Written before they were measured. What was changed or given up afterwards, the lesson tells. A shuffled clustering
+# was expected to cost 0.10 alone, and to lie 0.10 below a random one; NMI to rise by 0.05 from the first E-step to the
+# last; the prototype term to rise over at least half of the E-steps.
 
 register(
     Claim(

@@ -275,17 +275,29 @@ def smoothing(alphas: Sequence[float] = (0.0, 1.0, 10.0)) -> Figure:
 # --- Runs -------------------------------------------------------------------------------------------------------
 
 
-def training(steps: Sequence[float], term: Sequence[float], nmi: Sequence[float]) -> Figure:
-    """The prototype term and the NMI of the clusters over the steps of a run; E-steps are dotted lines."""
-    turns = [steps[i] for i in range(1, len(nmi)) if nmi[i] != nmi[i - 1]]
+def training(term: Sequence[float], turns: Sequence[int], nmi: Sequence[float]) -> Figure:
+    """The prototype term of each step, and the NMI that each E-step found; E-steps are dotted lines.
+
+    Args:
+        term: one number for each step.
+        turns: the steps of the E-steps.
+        nmi: one number for each of them.
+    """
+    smooth = np.convolve(term, np.ones(10) / 10, mode="valid") if len(term) > 30 else np.array(term)
     with plots.style():
-        figure, axes = plt.subplots(1, 2, figsize=(10.5, 3.4))
-        for axis, values, i, what in zip(axes, (term, nmi), (0, 1), ("prototype term", "NMI of clusters and patterns")):
-            axis.plot(steps, values, color=plots.COLOURS[i], marker=".", drawstyle="steps-post" if i else "default")
+        figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.4))
+        left.plot(term, color=plots.COLOURS[5], linewidth=1, label="each step")
+        start = turns[0] if len(term) > 30 and turns else 0
+        shown = range(start + 9, len(term)) if start else range(len(smooth))
+        left.plot(shown, smooth[start:], color=plots.COLOURS[0], linestyle="--", label="mean of ten")
+        left.set(title="prototype term", ylabel="nats", ylim=(0, 1.15 * max(term)))
+        left.legend(fontsize=9, loc="lower right")
+        right.plot([*turns, len(term)], [*nmi, nmi[-1]], color=plots.COLOURS[1], marker="o", drawstyle="steps-post")
+        right.set(title="NMI of clusters and classes", xlim=(0, len(term)), ylim=(0, 1))
+        for axis in (left, right):
+            axis.set_xlabel("step; dotted: an E-step")
             for turn in turns:
                 axis.axvline(turn, color="black", linewidth=1, linestyle=":")
-            axis.set(title=what, xlabel="step; dotted: an E-step")
-            axis.set_ylim(bottom=0)
         plt.close(figure)
     return figure
 
