@@ -582,6 +582,10 @@ figures.monotone(runs)
 # a world small enough to train in many times. A sample is 12 numbers that stay (its class, and something of its own) and
 # 36 that each view draws anew, all mixed by a rotation. The encoder has two layers.
 #
+# Why does InfoNCE stay in the loss? By the accounts of the paper that we have, for two reasons: it keeps neighbours
+# apart inside a cluster, and before anything is learned there is nothing worth clustering. So training starts with
+# InfoNCE alone, the warm-up.
+#
 # ### A step that runs and pulls to wrong prototypes
 #
 # First a bad clustering by accident. Somebody wrote the prototype term like this. It runs, and gradients flow. The cell

@@ -220,7 +220,7 @@ def monotone(runs: Mapping[str, Sequence[float]], exact: int = 10) -> Figure:
             axis.plot(runs[name], color=plots.COLOURS[1], linestyle="--", marker=".", markersize=4, label=name)
             axis.axvline(exact, color="black", linewidth=1, linestyle=":")
             axis.set(title=f"{name}: {falls(runs[name])} falls", xlabel="step")
-            axis.set_ylim(low - 0.02, high + 0.06)
+            axis.set_ylim(low - 0.11, high + 0.06)  # room for the legend below the deepest dip
             axis.legend(fontsize=9, loc="lower right")
         axes[0][0].set_ylabel("mean log-likelihood, nats")
         plt.close(figure)
