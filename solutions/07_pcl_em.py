@@ -374,8 +374,8 @@ figures.em_steps(steps=3, sigma=0.7, x=0.0, y=0.5)
 # $$|v - c_j|^2 = 2 - 2\, v \cdot c_j , \qquad\text{so}\qquad
 # -\frac{|v - c_j|^2}{2\sigma_j^2} = \frac{v \cdot c_j - 1}{\phi_j}, \quad \phi_j = \sigma_j^2 .$$
 #
-# The notes and the paper write $e^{v \cdot c_j/\phi_j}$. Where is the $-1$? It is dropped without a word. Over a softmax
-# that is right if all $\phi_j$ are equal: the factor $e^{-1/\phi}$ then cancels. If they differ, it does not. (The
+# The notes and the paper write $e^{v \cdot c_j/\phi_j}$. Where is the $-1$? It is dropped; the notes do not say so, nor do
+# the accounts of the paper that we have. Over a softmax that is right if all $\phi_j$ are equal: the factor $e^{-1/\phi}$ then cancels. If they differ, it does not. (The
 # normaliser $(2\pi\sigma_j^2)^{-D/2}$ is dropped as well.) Measure what it does.
 #
 # {{exercise:dropped_factor_error}}

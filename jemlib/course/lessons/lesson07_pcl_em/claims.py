@@ -182,8 +182,8 @@ def some(*names: str) -> Callable[[int, Scale], dict[str, float]]:
 
 # Written before they were measured. What was changed or given up afterwards, the lesson tells. A shuffled clustering
 # was expected to cost 0.10 alone, and to lie 0.10 below a random one; NMI to rise by 0.05 from the first E-step to the
-# last; the prototype term to rise over at least half of the E-steps. A random partition was to stay within 0.03 of none,
-# and did; that is 0.05 now, because another order of the same sums moves a kNN by a hundredth or two.
+# last; the prototype term to rise over at least half of the E-steps. A random partition was to stay within 0.03 of
+# none, and did; that is 0.05 now, because another order of the same sums moves a kNN by a hundredth or two.
 
 register(
     Claim(
