@@ -702,8 +702,8 @@ claim("pcl.clusters-help-a-small-encoder", **{name: numbers[name] for name in ("
 # **What we had expected.** Before the runs we wrote down three claims. One held: a random one of five costs next to
 # nothing. Two did not: we had expected that wrong prototypes cost `0.10` of kNN at $M = 1$, and that they lie `0.10`
 # below a random partition. Both differences have the right sign for each of three seeds, but they are smaller. The
-# criteria below were set after that first look, so read them as descriptions. And more clusterings are not better here:
-# the intact curve is flat.
+# criteria above were set after that first look, so read them as descriptions. And more clusterings are not better here:
+# the intact curve is flat. Steps of a hundredth or two between the upper curves are noise.
 
 # %%
 recorded(

@@ -29,7 +29,9 @@ def _ids(seed: int, n: int, k: int) -> Tensor:
 def _joints() -> list[Case]:
     """Logarithms of joint probabilities: odd shapes, one prototype, both types, and some that are far below zero."""
     found = [Case((2 * _normal(i, n, k).to(kind),)) for i, (n, k, kind) in enumerate(SHAPES)]
-    return [*found, Case((_normal(9, 4, 3) - 2000,), note="all far below zero")]
+    # No single shift serves all rows: that of the largest entry would leave 0 for the others.
+    depth = torch.tensor([[2000.0], [3000.0], [1000.0], [4000.0]], dtype=DOUBLE)
+    return [*found, Case((_normal(9, 4, 3) - depth,), note="all far below zero")]
 
 
 def _joints_with_q() -> list[Case]:
@@ -83,6 +85,10 @@ declare(
         "everything": Edit("dim=1) -> dim=1).sum()", "one number for the batch; asked is one for each sample, (N,)."),
         "mean over samples": Edit("dim=1) -> dim=1).mean()", "one mean for the batch; asked is one number a sample."),
         "minus": Edit("torch.logsumexp -> -torch.logsumexp", "the sign: that is a loss; asked is log p(x)."),
+        "one shift for all": Body(
+            "top = log_joint.max()\nreturn top + (log_joint - top).exp().sum(dim=1).log()",
+            "one shift was taken for the batch, and rows far below it become log 0: shift each row by its own largest.",
+        ),
         "underflow": Body(
             "return torch.log(torch.exp(log_joint).sum(dim=1))",
             "exp of a logarithm far below zero is 0, and log 0 is -inf: use torch.logsumexp, which shifts first.",
@@ -123,7 +129,7 @@ declare(
         "(q * log_joint + torch.special.entr(q)).sum(dim=1).",
     ),
     cases=_joints_with_q,
-    gradients=False,
+    gradients="flow",
     answer="""
         def elbo(log_joint, q):
             return (q * log_joint + torch.special.entr(q)).sum(dim=1)
@@ -219,6 +225,10 @@ declare(
         "largest divides": Body(
             "return (log_joint - log_joint.amax(dim=1, keepdim=True)).exp()",
             "it was divided by the largest entry of the row; divide by the sum.",
+        ),
+        "one shift for all": Body(
+            "p = (log_joint - log_joint.max()).exp()\nreturn p / p.sum(dim=1, keepdim=True)",
+            "one shift was taken for the batch, and rows far below it become 0/0: shift each row by its own largest.",
         ),
         "overflow": Body(
             "p = log_joint.exp()\nreturn p / p.sum(dim=1, keepdim=True)",
@@ -457,7 +467,12 @@ def _cosines() -> list[Case]:
         v, c = F.normalize(_normal(80 + i, n, d), dim=1), F.normalize(_normal(85 + i, k, d), dim=1)
         phi = 0.3 * (0.6 * _normal(90 + i, k)).exp()
         found.append(Case(((v @ c.T).to(kind), phi.to(kind))))
-    return [*found, Case((found[0].args[0], torch.full((3,), 0.2, dtype=DOUBLE)), note="all phi equal")]
+    cosines = found[0].args[0]
+    return [
+        *found,
+        Case((cosines, torch.full((3,), 0.2, dtype=DOUBLE)), note="all phi equal"),
+        Case((cosines, torch.tensor([0.0002, 0.0003, 0.0005], dtype=DOUBLE)), note="very small phi"),
+    ]
 
 
 declare(
@@ -509,6 +524,11 @@ declare(
         ),
         "phi squared": Edit("/ phi -> / phi.square()", "phi is sigma^2 already; it was squared."),
         "times phi": Edit("/ phi -> * phi", "the logits were multiplied by phi; phi divides, like a temperature."),
+        "overflow": Body(
+            "a, b = torch.exp((cosines - 1) / phi), torch.exp(cosines / phi)\n"
+            "return (a / a.sum(dim=1, keepdim=True) - b / b.sum(dim=1, keepdim=True)).abs().max()",
+            "exp of a cosine over a very small phi is infinite: torch.softmax shifts first.",
+        ),
         "distance of rows": Edit(
             ".abs().max() -> .abs().sum(dim=1).max()", "errors of a row were added; asked is the largest single one."
         ),
@@ -518,10 +538,9 @@ declare(
     },
     right={
         "one factor": """
-            weights = torch.exp(cosines / phi)
-            exact = weights * torch.exp(-1 / phi)
-            gap = exact / exact.sum(dim=1, keepdim=True) - weights / weights.sum(dim=1, keepdim=True)
-            return gap.abs().max()
+            dropped = torch.log_softmax(cosines / phi, dim=1)
+            exact = torch.softmax(dropped - 1 / phi, dim=1)
+            return torch.amax(torch.abs(exact - dropped.exp()))
         """,
         "loop": """
             largest = cosines.new_zeros(())
@@ -648,7 +667,8 @@ def _prototyped() -> list[Case]:
         v, c = (3 * _normal(110 + i, n, d)).to(kind), (0.4 * _normal(120 + i, k, d)).to(kind)
         phi = 0.3 * (0.5 * _normal(130 + i, k)).exp()
         found.append(Case((v, c, _ids(140 + i, n, k), phi.to(kind))))
-    return found
+    v, c, own, phi = found[0].args
+    return [*found, Case((v, c, own, phi / 500), note="very small phi")]
 
 
 PROTO_OTHER_ORDER = "the values come in another order: (total, alignment, contrast)."
@@ -710,6 +730,10 @@ declare(
         "sampled prototypes": Edit(
             "logits.logsumexp(dim=1) -> logits[:, assignments].logsumexp(dim=1)",
             "the sum runs over the prototypes of the batch, with repetitions (P10); it runs over all K, once each.",
+        ),
+        "overflow": Edit(
+            "logits.logsumexp(dim=1) -> logits.exp().sum(dim=1).log()",
+            "exp of a cosine over a very small phi is infinite: use logsumexp, which shifts first.",
         ),
         "nearest prototype": Edit(
             "logits.gather(1, assignments[:, None]) -> logits.amax(dim=1)",
