@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 START, CONTRASTIVE, BARLOW = "00_start_here", "01_contrastive", "02_barlow_twins"
 BOTTLENECK, VICREG, COLLAPSE, SWAV = "03_information_bottleneck", "04_vicreg", "05_collapse", "06_swav_sinkhorn"
-LATER_PCL, LATER_BYOL, LATER_INVARIANCE, LATER_MASKING = "later: PCL", "later: BYOL", "later: RIS", "later: masking"
-PLANNED = {LATER_PCL, LATER_BYOL, LATER_INVARIANCE, LATER_MASKING}
+PCL = "07_pcl_em"
+LATER_BYOL, LATER_INVARIANCE, LATER_MASKING = "later: BYOL", "later: RIS", "later: masking"
+PLANNED = {LATER_BYOL, LATER_INVARIANCE, LATER_MASKING}
 
 
 class Item(NamedTuple):
@@ -29,7 +30,7 @@ ERRATA: dict[str, tuple[str, ...]] = {
     "E4": (BOTTLENECK,),
     "E5": (CONTRASTIVE,),
     **{f"E{n}": (LATER_INVARIANCE,) for n in (6, 7, 8)},
-    **{f"E{n}": (LATER_PCL,) for n in range(9, 16)},
+    **{f"E{n}": (PCL,) for n in range(9, 16)},
     "E16": (VICREG,),
     **{f"E{n}": (SWAV,) for n in (17, 18, 19, 20)},
     **{f"E{n}": (LATER_BYOL,) for n in (21, 22, 23, 24)},
@@ -62,7 +63,22 @@ ITEMS = [
     Item("S0", "the loss L(D, D+)", CONTRASTIVE, r"Demystifying"),
     Item("S0", "invariance, firing units, trajectories, RIS", LATER_INVARIANCE),
     # S0: PCL
-    Item("S0", "InfoNCE with a momentum encoder; EM; concentration; ProtoNCE", LATER_PCL),
+    Item("S0", "InfoNCE with a momentum encoder", PCL, r"momentum encoder, a queue"),
+    Item("S0", "maximise the log-likelihood", PCL, r"\\arg\\max_\\theta .{0,40}\\log p\(x_i"),
+    Item("S0", "latent variable, law of total probability", PCL, r"\*latent\*.{0,60}law of total probability"),
+    Item("S0", "how to optimise this?", PCL, r"How to optimise this\?"),
+    Item("S0", "the ELBO", PCL, r"evidence lower bound"),
+    Item("S0", "when the equality holds", PCL, r"When does equality hold"),
+    Item("S0", "E-step: k-means on momentum features", PCL, r"E-step is k-means, on the features \$v'_i\$"),
+    Item("S0", "sharper pdf", PCL, r"sharper pdf"),
+    Item("S0", "M-step", PCL, r"Derivation: the M-step"),
+    Item("S0", "uniformity assumption", PCL, r"p\(c_j\) = 1/K.{0,20}assumption"),
+    Item("S0", "isotropic Gaussians", PCL, r"isotropic Gaussians"),
+    Item("S0", "normalisation of v and c", PCL, r"2 - 2\\, v \\cdot c_j"),
+    Item("S0", "ProtoNCE", PCL, r"Derivation: ProtoNCE"),
+    Item("S0", "cluster m times; what if 1 is bad", PCL, r"what if 1 is bad"),
+    Item("S0", "concentration: smaller means high concentration", PCL, r"small \$\\phi\$ means high concentration"),
+    Item("S0", "should be smaller; smooth parameter", PCL, r"Why should it be small\?.*What does \$\\alpha\$ smooth"),
     # S4: non-contrastive methods and information
     Item("S4", "redundancy reduction, information maximisation", VICREG, r"information maximi[sz]ation"),
     Item("S4", "no special architecture", VICREG, r"special\s+architecture"),

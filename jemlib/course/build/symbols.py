@@ -20,8 +20,8 @@ MARK = re.compile(r"^\{\{symbols(?::([^}]*))?\}\}$", re.MULTILINE)
 HEAD = "| symbol | in code | shape | meaning |\n| --- | --- | --- | --- |"
 
 TABLE = r"""
-N       | $N$             | `n`                  | number        | samples in the batch | 00 01 02 03 04 05 06
-D       | $D$             | `d`                  | number        | dimensions of an embedding | 00 01 02 03 04 05 06
+N       | $N$             | `n`                  | number        | samples in the batch | 00 01 02 03 04 05 06 07
+D       | $D$             | `d`                  | number        | dimensions of an embedding | 00 01 02 03 04 05 06 07
 V_views | $V$             | `views`              | number        | views of each image | 03
 x       | $x$             | `x`                  | $(N, 3, 32, 32)$ | images: three channels, 32 x 32 pixels | 00
 f       | $f$             | `backbone`           |               | encoder: a view to features $h$, $(N, D)$ | 00
@@ -38,7 +38,7 @@ s_cos   | $s_{ij}$        | `similarity`         | $(M, N)$      | cosine of que
 labels  | $\ell_j$        | `labels`             | $(N,)$        | class of bank row $j$, a whole number from 0 | 00
 votes   | $V_{ic}$        | `votes`              | $(M, \text{classes})$ | votes that query $i$ gets for class $c$ | 00
 k       | $k$             | `k`                  | number        | neighbours that vote | 00
-tau     | $\tau$          | `temperature`        | number        | temperature: the smaller, the more the nearest count | 00 01 02 05 06
+tau     | $\tau$          | `temperature`        | number        | temperature: the smaller, the more the nearest count | 00 01 02 05 06 07
 kappa   | $\kappa$        | `kappa`              | number        | $1/\tau$ | 01
 sigma_r | $\sigma_r$      | `sigma`, `svdvals`   | $\min(N, D)$  | singular values of a batch of embeddings, not centred | 00 05
 p_r     | $p_r$           | `p`                  | $\min(N, D)$  | share of each singular value in their sum | 00
@@ -90,7 +90,7 @@ x_lin   | $x_i$           | `x`                  | $(N, D_{in})$ | inputs of the
 x_prime | $x_i'$          | `x_prime`            | $(N, D_{in})$ | their other views | 05
 X_grad  | $X$             | `contrastive_gradient_matrix` | $(D_{in}, D_{in})$ | what drives the linear model, $dL/dW = -W X$ | 05
 s_size  | $s$             | `s`                  | number        | size of a cloud of embeddings around the constant | 05
-K       | $K$             | `k`                  | number        | prototypes, that is clusters | 06
+K       | $K$             | `k`                  | number        | prototypes, that is clusters | 06 07
 W_proto | $W$             | `prototypes`         | $(K, D)$      | one direction per row, learned together with the network | 06
 S_proto | $S$             | `scores`             | $(N, K)$      | cosine of sample $i$ with prototype $k$ | 06
 S_A     | $S^A$           | `scores_a`           | $(N, K)$      | scores of view A | 06
@@ -101,6 +101,18 @@ n_it    | $n_{it}$        | `iterations`         | number        | rounds of Sin
 f_row   | $f_i$           | `row_potential`      | $(N,)$        | logarithm of the factor of a row | 06
 g_col   | $g_k$           | `column_potential`   | $(K,)$        | logarithm of the factor of a column | 06
 H_q     | $H(q)$          | `code_entropy`       | number        | $-\sum_k q_k \log q_k$, in nats; in the code its mean over the samples | 06
+v_pcl   | $v$             | `v`                  | $(N, D)$      | embeddings of the trained encoder, one row for each sample | 07
+v_key   | $v'$            | `key`                | $(N, D)$      | embeddings of its slow copy, the momentum encoder | 07
+c_pcl   | $c_j$           | `centres`, `prototypes` | $(K, D)$   | the prototypes, one row each: centres of the clusters | 07
+s_own   | $s(i)$          | `assignments`        | $(N,)$        | cluster of sample $i$, a whole number from 0 | 07
+log_pxc | $\log p(x_i, c_j)$ | `log_joint`       | $(N, K)$      | logarithm of the joint probability of a sample and a prototype | 07
+Q_pcl   | $Q$             | `q`                  | $(N, K)$      | any distribution over the prototypes, for each sample: rows sum to 1 | 07
+sigma_pcl | $\sigma_j$    | `sigma`              | $(K,)$        | standard deviation of the Gaussian around prototype $j$ | 07
+phi     | $\phi_j$        | `phi`                | $(K,)$        | concentration of cluster $j$: the temperature of its column | 07
+Z_size  | $Z_j$           | `sizes`              | number        | members of cluster $j$ | 07
+alpha_phi | $\alpha$      | `alpha`              | number        | keeps small clusters from a large $\phi$ | 07
+M       | $M$             | `num_clusters`       | number        | clusterings, each with its own $K$ (the setting lists them) | 07
+L_proto | $L$             | `proto_nce`          | number        | the loss of one clustering, in nats | 07
 L_swav  | $L$             | `swav`               | number        | the loss | 06
 """
 

@@ -403,7 +403,8 @@ class Agreement:
 
     def _gradients_of(self, f: Function, case: Case) -> tuple[Tensor, ...]:
         """Gradients of a fixed random mixture of all results, one per input; zeros where nothing flows."""
-        args = [arg.clone().requires_grad_() for arg in case.args]
+        # Cluster ids and other whole numbers have no gradient.
+        args = [arg.clone().requires_grad_(arg.is_floating_point()) for arg in case.args]
         generator = torch.Generator().manual_seed(11)
         with torch.enable_grad():
             value = self._call(f, case, args)
@@ -413,7 +414,8 @@ class Agreement:
             if not mixture.requires_grad:
                 return tuple(torch.zeros_like(arg) for arg in case.args)
             try:
-                found = torch.autograd.grad(mixture, args, allow_unused=True)
+                given = iter(torch.autograd.grad(mixture, [a for a in args if a.requires_grad], allow_unused=True))
+                found = [next(given) if arg.requires_grad else None for arg in args]
             except RuntimeError as error:
                 raise explain(error, f, f"the backward pass for {case.describe()}") from None
         return tuple(torch.zeros_like(arg) if g is None else g for g, arg in zip(found, case.args))
