@@ -1,4 +1,4 @@
-"""The three parts of BYOL, each there or removed: predictor, stop-gradient, momentum. And the stop-gradient misplaced."""
+"""The parts of BYOL, each there or removed: predictor, stop-gradient, momentum. And the stop-gradient misplaced."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from collections.abc import Callable, Iterable
 from itertools import product
 from typing import Any
 
+import torch
+from torch.func import functional_call
+
 from jemlib import validate
 from jemlib.losses import BYOLLoss, byol
 from jemlib.methods import BYOL, Batch, Method, build
+from jemlib.nets import cosine_momentum
 from jemlib.scales import Scale, adjusted_scale
 
 PARTS = ("predictor", "stop_gradient", "momentum")
@@ -20,16 +24,42 @@ CELLS: tuple[frozenset[str], ...] = tuple(
 BARE = {"normalize_output": False}
 
 
-class BothTrained(BYOL):
-    """BYOL without the stop-gradient of a momentum encoder: the gradient trains the target network too.
+class ThroughTheAverage(BYOL):
+    """BYOL with a momentum target and no stop-gradient: the gradient flows through the average into the student.
 
-    After each step the target follows the student as well, by the same average.
+    The target's weights are `m xi + (1 - m) theta`, averaged before the step instead of after it, and the second part
+    is not cut off. At m = 0 that is the student as its own target, without stop-gradient.
+    """
+
+    def step(self, batch: Batch) -> BYOLLoss:
+        assert self.target is not None
+        z_a, z_b = self.embed_views(batch)
+        network = self.target.network
+        m = cosine_momentum(batch.progress, self.config.momentum)
+        theta = dict(self.student().named_parameters())
+        # xi <- m xi + (1 - m) theta
+        xi = {name: m * old.detach() + (1 - m) * theta[name] for name, old in network.named_parameters()}
+        target_a, target_b = (functional_call(network, xi, (view,)) for view in batch.views)
+        with torch.no_grad():
+            for name, old in network.named_parameters():
+                old.copy_(xi[name])
+        loss: BYOLLoss = self.loss(self.predictor(z_a), self.predictor(z_b), target_a, target_b, stop_gradient=False)
+        return loss
+
+    def after_step(self, progress: float) -> None:
+        """Nothing: the target has moved already."""
+
+
+class TrainedTarget(BYOL):
+    """BYOL whose target network is trained by the loss as well, and then follows the student as ever.
+
+    This does *not* remove the stop-gradient from the student: nothing comes back from the target to it.
     """
 
     def __init__(self, loss: Callable[..., Any] | None = None, **settings: Any) -> None:
         super().__init__(loss, **settings)
         if self.target is None:
-            raise ValueError("momentum_encoder must be True: without one, stop_gradient = False is all there is to set.")
+            raise ValueError("momentum_encoder must be True: there is no target network of its own to be trained.")
         self.target.network.requires_grad_(True)
 
     def step(self, batch: Batch) -> BYOLLoss:
@@ -38,6 +68,13 @@ class BothTrained(BYOL):
         target_a, target_b = map(self.target.network, batch.views)
         loss: BYOLLoss = self.loss(self.predictor(z_a), self.predictor(z_b), target_a, target_b, stop_gradient=False)
         return loss
+
+
+def remade(kind: type[BYOL], method: Method, loss: Callable[..., Any] | None = None) -> Method:
+    """A method of another class with the settings and the weights of this one, so that both start alike."""
+    other = kind(loss, **vars(method.config))
+    other.load_state_dict(method.state_dict())
+    return other
 
 
 def with_parts(
@@ -52,7 +89,8 @@ def with_parts(
 
     Args:
         parts: of `PARTS`. Without "predictor" predictions are the projections. Without "momentum" the student is its
-            own target. Without "stop_gradient" the loss trains the target too; see `BothTrained` for a momentum target.
+            own target. Without "stop_gradient" the gradient reaches the student through the target too; for a momentum
+            target see `ThroughTheAverage`.
         scale, seed, loss, settings: as `jemlib.methods.build`.
 
     Raises:
@@ -66,11 +104,7 @@ def with_parts(
         own = {"momentum_encoder": False, "stop_gradient": "stop_gradient" in kept}
         return build("byol", scale=scale, seed=seed, loss=loss, **chosen, **own)
     method = build("byol", scale=scale, seed=seed, loss=loss, **chosen)
-    if "stop_gradient" in kept:
-        return method
-    both = BothTrained(loss, **vars(method.config))
-    both.load_state_dict(method.state_dict())  # the same start, drawn from the seed
-    return both
+    return method if "stop_gradient" in kept else remade(ThroughTheAverage, method, loss)
 
 
 def misplaced(loss: Callable[..., Any] = byol) -> Callable[..., Any]:
