@@ -125,7 +125,7 @@ def cosine_mode_dynamics(
         validate.number(name, number, at_least=0)
     validate.number("alpha_p", alpha_p, above=0)
     validate.tensor("p0", p0, "modes")
-    validate.tensor("s0", s0, f"modes {len(p0)}")
+    validate.tensor("s0", s0, "modes", modes=len(p0))
     p, s = _values("p0", p0), _values("s0", s0, at_least=0)
 
     def field(state: State) -> State:
