@@ -66,24 +66,10 @@ def after_a_brief_run(method: Method, seed: int, scale: Scale) -> float:
     return spread(method, scale)
 
 
-def learning(scale: Scale) -> Scale:
-    """A run long enough to learn something: 300 steps of 128 images."""
-    return brief(scale, 300, 128)
-
-
 def knn_on_few(method: Method, scale: Scale) -> float:
     """kNN of the backbone with 4,000 training images as the bank."""
     train, held_out = splits(scale)
     return backbone_knn(method.backbone, few(train, 4000), few(held_out, 1000))
-
-
-@lru_cache(maxsize=16)
-def learned(seed: int, scale: Scale, trained: bool = True) -> float:
-    """kNN of BYOL's backbone after `learning`, or untrained."""
-    method = build("byol", scale=scale, seed=seed)
-    if trained:
-        fit(method, splits(scale)[0], scale=learning(scale), seed=seed)
-    return knn_on_few(method, scale)
 
 
 @lru_cache(maxsize=16)
@@ -178,20 +164,6 @@ def linear_losses(seed: int) -> dict[str, float]:
     return {"start": float(STRONG_AND_WEAK.min() / STRONG_AND_WEAK.max()), **found}
 
 
-register(
-    Claim(
-        id="byol_simsiam.learns",
-        statement="BYOL learns the pattern without labels or negatives: its kNN beats the same backbone untrained.",
-        lesson=LESSON,
-        # First 150 steps and + 0.05, which seed 0 met with 0.07: little to see. Longer, and more is asked.
-        criterion="kNN after 300 steps of 128 images >= kNN untrained + 0.10",
-        measure=lambda seed, scale: {
-            "trained": learned(seed, scale),
-            "untrained": learned(seed, scale, trained=False),
-        },
-        holds=lambda n: n["trained"] >= n["untrained"] + 0.10,
-    )
-)
 register(
     Claim(
         id="byol_simsiam.two-parts-hold",

@@ -20,26 +20,20 @@ STARTS = ((0.05, 0.02), (0.05, 0.3), (0.4, 0.05), (0.9, 0.9))
 NO_MOMENTUM = "none"
 
 
-def basin(
+def lives(
     eta: float, alpha_p: float, sigma2: float, beta: float | None, size: int = 24
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Starts p and s on a grid, and for each whether its mode is alive at time 60: p above half of p+."""
-    p, s = np.linspace(0.005, EDGE, size), np.linspace(0.005, EDGE, size)
-    p_grid, s_grid = np.meshgrid(p, s)
+) -> tuple[np.ndarray, np.ndarray, ModeDynamics]:
+    """A grid of starts, `(size,)`; whether each is alive at time 50, `(size, size)`: p above half of p+; the runs of STARTS."""
+    grid = torch.linspace(0.005, EDGE, size, dtype=torch.float64)
+    s, p = torch.meshgrid(grid, grid, indexing="ij")
+    chosen = torch.tensor(STARTS, dtype=torch.float64).T
+    both = [torch.cat([values.flatten(), own]) for values, own in zip((p, s), chosen)]
+    run = mode_dynamics(*both, sigma2=sigma2, eta=eta, alpha_p=alpha_p, beta=beta, steps=250, dt=0.2)
     points = fixed_points(1.0, sigma2, eta)
-    if points is None:
-        return p, s, np.zeros_like(p_grid, dtype=bool)
-    run = mode_dynamics(
-        torch.from_numpy(p_grid),
-        torch.from_numpy(s_grid),
-        sigma2=sigma2,
-        eta=eta,
-        alpha_p=alpha_p,
-        beta=beta,
-        steps=400,
-        dt=0.15,
-    )
-    return p, s, run.p[-1].numpy() > points.p_plus / 2
+    limit = float("inf") if points is None else points.p_plus / 2
+    alive = run.p[-1, : size * size].reshape(size, size).numpy() > limit
+    columns = (values[:, size * size :] for values in run[1:])
+    return grid.numpy(), alive, ModeDynamics(run.time, *columns)
 
 
 def portrait(
@@ -54,13 +48,11 @@ def portrait(
         sigma2: variance that augmentation adds.
     """
     beta = None if momentum == NO_MOMENTUM else float(momentum)
-    p, s, alive = basin(eta, alpha_p, sigma2, beta)
+    grid, alive, run = lives(eta, alpha_p, sigma2, beta)
     points = fixed_points(1.0, sigma2, eta)
-    p_start, s_start = torch.tensor(STARTS, dtype=torch.float64).T
-    run = mode_dynamics(p_start, s_start, sigma2=sigma2, eta=eta, alpha_p=alpha_p, beta=beta, steps=400, dt=0.15)
     with plots.style():
         figure, (plane, time) = plt.subplots(1, 2, figsize=(10.5, 4.4), width_ratios=(1.15, 1))
-        plane.contourf(p, s, alive.astype(float), levels=[-0.5, 0.5, 1.5], colors=["#c8c8c8", "#ffffff"])
+        plane.contourf(grid, grid, alive.astype(float), levels=[-0.5, 0.5, 1.5], colors=["#c8c8c8", "#ffffff"])
         _flow(plane, eta, alpha_p, sigma2)
         line = np.linspace(0, EDGE, 100)
         plane.plot(line, line**2 / alpha_p, color=plots.COLOURS[6], linestyle=":", linewidth=2, label="$s = p^2/α_p$")
@@ -130,7 +122,7 @@ def bars(spreads: Mapping[str, float], collapsed: float = 0.1, alive: float = 0.
         axis.set_yticks(range(len(spreads)), list(spreads))
         axis.invert_yaxis()
         axis.set(xscale="log", xlim=(1e-4, 4), xlabel="directional spread of held-out embeddings (log scale)")
-        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=9)
+        figure.legend(loc="outside upper center", ncols=2, fontsize=9)
         plt.close(figure)
     return figure
 
@@ -146,6 +138,6 @@ def two_losses(runs: Mapping[str, ModeDynamics]) -> Figure:
                 )
             axis.set(title=name, xlabel="time", yscale="log")
         axes[0, 0].set_ylabel("p of the mode (log scale)")
-        axes[0, 0].legend(fontsize=9, loc="lower left")
+        axes[0, -1].legend(fontsize=9, loc="upper right")
         plt.close(figure)
     return figure
