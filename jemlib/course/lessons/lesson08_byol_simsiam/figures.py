@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import ipywidgets
 import matplotlib.pyplot as plt
@@ -23,7 +24,7 @@ NO_MOMENTUM = "none"
 def lives(
     eta: float, alpha_p: float, sigma2: float, beta: float | None, size: int = 24
 ) -> tuple[np.ndarray, np.ndarray, ModeDynamics]:
-    """A grid of starts, `(size,)`; whether each is alive at time 50, `(size, size)`: p above half of p+; the runs of STARTS."""
+    """Starts on a grid, `(size,)`; whether p is above half of p+ at time 50, `(size, size)`; the runs of STARTS."""
     grid = torch.linspace(0.005, EDGE, size, dtype=torch.float64)
     s, p = torch.meshgrid(grid, grid, indexing="ij")
     chosen = torch.tensor(STARTS, dtype=torch.float64).T
@@ -114,7 +115,7 @@ def bars(spreads: Mapping[str, float], collapsed: float = 0.1, alive: float = 0.
         figure, axis = plt.subplots(figsize=(8.5, 0.42 * len(spreads) + 1.5))
         for i, value in enumerate(spreads.values()):
             down = value <= collapsed
-            look = {"color": plots.COLOURS[1 if down else 0], "hatch": plots.HATCHES[1 if down else 0]}
+            look: Any = {"color": plots.COLOURS[1 if down else 0], "hatch": plots.HATCHES[1 if down else 0]}
             axis.barh(i, max(value, 1e-5), edgecolor="white", **look)
             axis.text(max(value, 1e-5) * 1.08, i, f"{value:.2g}", va="center", fontsize=10)
         for value, name in ((collapsed, "collapsed below"), (alive, "alive above")):
