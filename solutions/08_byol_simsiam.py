@@ -413,7 +413,8 @@ claim("byol_simsiam.critical-weight-decay")
 #
 # 1. *Weight decay.* Raise it: $p_-$ and $p_+$ approach each other, and the grey grows. At the critical one they meet.
 # 2. *The predictor's rate.* A faster predictor shrinks the grey: it arrives before decay has eaten the encoder.
-# 3. *Momentum.* A slow target: while $s$ grows, the target lags behind. The arrows are those of `none`.
+# 3. *Momentum.* The rate at which the target follows; `none` is a target that is the network itself, SimSiam. While $s$
+#    grows, a slow target lags behind. The arrows are those of `none`.
 # 4. *Noise.* It lowers $p_+$, and the critical decay with it.
 #
 # Below the widget is the same picture for readers on paper, at a weight decay of 0.1 with a slower predictor.
@@ -773,29 +774,13 @@ recorded(
 #
 # **Question.** How many of the four singular values of $W$ survive in each?
 #
-# <details><summary>Answer, before you run the last cell</summary>
+# <details><summary>Why</summary>
 #
-# Three or four in the first: none goes to zero by itself, though one that starts tiny stays tiny for long. None in the
-# others. Without the stop-gradient the flow is $\mathrm{vec}(W)' = -H\,\mathrm{vec}(W)$ with a positive definite $H$
+# All four in the first: without weight decay no direction has to die, though one that starts tiny stays tiny for long.
+# None in the others. Without the stop-gradient the flow is $\mathrm{vec}(W)' = -H\,\mathrm{vec}(W)$ with a positive definite $H$
 # (Theorem 2). Without the predictor it is $W' = -\sigma^2 W$.
 #
 # </details>
-#
-# ### "Not yet available"
-#
-# The lecture notes say that these methods perform well, "but an understanding of why they don't collapse is not yet
-# available", and suspect "some implicit regularization". They also say that an *asymmetrical* architecture is thought to
-# make it work. What can be said today, honestly:
-#
-# - In the linear model it is understood: you computed the basin, its edge and the critical decay. That paper appeared
-#   in 2021, before the lecture. Later work reads the eigenvalues as learning rates of their modes, an implicit
-#   regularisation of the variance (arXiv:2212.04858, by its abstract).
-# - Asymmetry alone is not the reason. The wrong side is asymmetric too, and collapses. The predictor must *learn*, or be
-#   set to what it would learn.
-# - For real networks there is no theorem that we know to cover what you just ran: batch norm, Adam, a predictor with a
-#   hidden layer. The linear story fits, and it is a story about another network.
-# - "The loss functions are *local*", say the notes: a sum over samples. True of the loss. Batch norm in backbone and heads
-#   still couples the batch.
 
 # %% tags=["nbval-check-output"]
 from jemlib.theory import matrix_dynamics
@@ -823,6 +808,22 @@ for name, changes in flows.items():
 #   $\tau^2/(4(1+\sigma^2))$ all dies.
 # - The cosine takes weight decay's grip from the weak directions: it cannot change lengths.
 # - A loss near its best value is no sign of health here. Look at the spread.
+#
+# ### "Not yet available"
+#
+# The lecture notes say that these methods perform well, "but an understanding of why they don't collapse is not yet
+# available", and suspect "some implicit regularization". They also say that an *asymmetrical* architecture is thought to
+# make it work. What can be said today, honestly:
+#
+# - In the linear model it is understood: you computed the basin, its edge and the critical decay. That paper appeared
+#   in 2021, before the lecture. Later work reads the eigenvalues as learning rates of their modes, an implicit
+#   regularisation of the variance (arXiv:2212.04858, by its abstract).
+# - Asymmetry alone is not the reason. The wrong side is asymmetric too, and collapses. The predictor must *learn*, or be
+#   set to what it would learn.
+# - For real networks there is no theorem that we know to cover what you just ran: batch norm, Adam, a predictor with a
+#   hidden layer. The linear story fits, and it is a story about another network.
+# - "The loss functions are *local*", say the notes: a sum over samples. True of the loss. Batch norm in backbone and heads
+#   still couples the batch.
 #
 # ### On photographs, and on a GPU
 #
