@@ -200,7 +200,7 @@ verify("it is at right angles to each prediction", (slope * p_a).sum(dim=1), 0)
 verify("twice as long, half the gradient", prediction_gradient(2 * p_a, z_b), slope / 2)
 
 # %% [markdown]
-# The gradient never changes a length to first order. Keep that in mind: it decides what weight decay can do, below.
+# To first order a step never changes a length. Keep that in mind: it decides what weight decay can do, below.
 #
 # ### The moving target
 #
@@ -777,8 +777,8 @@ recorded(
 # <details><summary>Why</summary>
 #
 # All four in the first: without weight decay no direction has to die, though one that starts tiny stays tiny for long.
-# None in the others. Without the stop-gradient the flow is $\mathrm{vec}(W)' = -H\,\mathrm{vec}(W)$ with a positive definite $H$
-# (Theorem 2). Without the predictor it is $W' = -\sigma^2 W$.
+# None in the others. Without the stop-gradient the flow is $\mathrm{vec}(W)' = -H\,\mathrm{vec}(W)$, and the matrix $H$
+# is positive definite (Theorem 2). Without the predictor it is $W' = -\sigma^2 W$.
 #
 # </details>
 
@@ -801,12 +801,13 @@ for name, changes in flows.items():
 # ## Take-away
 #
 # - BYOL and SimSiam are one formula: regression of directions onto a moving target. $L_{\text{BYOL}} = 4 + 4\,L_{\text{SimSiam}}$.
-# - Collapse is a global minimum of the loss. Training avoids it because it does not minimise the loss: with a
+# - Collapse is a global minimum of the loss. Training can avoid it because it does not minimise the loss: with a
 #   stop-gradient its step is the gradient of nothing.
-# - Predictor and stop-gradient hold it up together. Each alone does nothing. Momentum is an aid, and a stop-gradient.
+# - Predictor and stop-gradient hold it up together. In these runs neither did alone. Momentum was not needed; it is a
+#   stop-gradient itself.
 # - In the linear model weight decay has two faces: it forgets the start, and it widens the basin of collapse. Above
 #   $\tau^2/(4(1+\sigma^2))$ all dies.
-# - The cosine takes weight decay's grip from the weak directions: it cannot change lengths.
+# - The cosine takes weight decay's grip from the weak directions: its gradient is at right angles to the weights.
 # - A loss near its best value is no sign of health here. Look at the spread.
 #
 # ### "Not yet available"
@@ -818,8 +819,8 @@ for name, changes in flows.items():
 # - In the linear model it is understood: you computed the basin, its edge and the critical decay. That paper appeared
 #   in 2021, before the lecture. Later work reads the eigenvalues as learning rates of their modes, an implicit
 #   regularisation of the variance (arXiv:2212.04858, by its abstract).
-# - Asymmetry alone is not the reason. The wrong side is asymmetric too, and collapses. The predictor must *learn*, or be
-#   set to what it would learn.
+# - Asymmetry alone is not the reason. The wrong side is asymmetric too, and collapses. What held in our runs was a
+#   predictor that learns, with the stop-gradient on the target, or one that is set to what it would learn.
 # - For real networks there is no theorem that we know to cover what you just ran: batch norm, Adam, a predictor with a
 #   hidden layer. The linear story fits, and it is a story about another network.
 # - "The loss functions are *local*", say the notes: a sum over samples. True of the loss. Batch norm in backbone and heads
