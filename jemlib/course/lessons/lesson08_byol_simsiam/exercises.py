@@ -1008,6 +1008,9 @@ declare(
         "own view": Edit("z_a, z_b)[0] -> z_b, z_a)[0]", SAME_VIEW),
         "one direction": Edit(")[0] -> )[1]", "only view A predicts view B; take the total, both directions."),
         "view A twice": Edit("x_b @ w -> x_a @ w", "view B is not used: both views are x_a."),
+        "predictor transposed": Edit(
+            "@ w_p -> @ w_p.T", "the predictor was transposed; a row of z is multiplied by w_p."
+        ),
         "BYOL's unit": Edit(
             "simsiam(z_a @ w_p -> losses.byol(z_a @ w_p", "that is BYOL's total, 4 + 4 of SimSiam's; use simsiam."
         ),
