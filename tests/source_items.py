@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 START, CONTRASTIVE, BARLOW = "00_start_here", "01_contrastive", "02_barlow_twins"
 BOTTLENECK, VICREG, COLLAPSE, SWAV = "03_information_bottleneck", "04_vicreg", "05_collapse", "06_swav_sinkhorn"
-PCL = "07_pcl_em"
-LATER_BYOL, LATER_INVARIANCE, LATER_MASKING = "later: BYOL", "later: RIS", "later: masking"
-PLANNED = {LATER_BYOL, LATER_INVARIANCE, LATER_MASKING}
+PCL, BYOL = "07_pcl_em", "08_byol_simsiam"
+LATER_DINO, LATER_INVARIANCE, LATER_MASKING = "later: DINO", "later: RIS", "later: masking"
+PLANNED = {LATER_DINO, LATER_INVARIANCE, LATER_MASKING}
 
 
 class Item(NamedTuple):
@@ -33,7 +33,8 @@ ERRATA: dict[str, tuple[str, ...]] = {
     **{f"E{n}": (PCL,) for n in range(9, 16)},
     "E16": (VICREG,),
     **{f"E{n}": (SWAV,) for n in (17, 18, 19, 20)},
-    **{f"E{n}": (LATER_BYOL,) for n in (21, 22, 23, 24)},
+    **{f"E{n}": (BYOL,) for n in (21, 22)},
+    **{f"E{n}": (LATER_DINO,) for n in (23, 24)},
     "E25": (COLLAPSE,),
     "E26": (VICREG,),
     **{f"E{n}": (LATER_MASKING,) for n in (27, 28, 29)},
@@ -101,7 +102,14 @@ ITEMS = [
     Item("S4", "preventing the trivial solution", SWAV, r"trivial solution"),
     Item("S4", "a batch or a pool of negatives", SWAV, r"pool of negative"),
     # S4: other methods
-    Item("S4", "BYOL, SimSiam, DINO, data2vec", LATER_BYOL),
+    Item("S4", "why they do not collapse is not yet available", BYOL, r"not yet\s+available"),
+    Item("S4", "implicit regularisation", BYOL, r"implicit\s+regulari[sz]ation"),
+    Item("S4", "the loss functions are local", BYOL, r"local"),
+    Item("S4", "BYOL: a predictor; the energy", BYOL, r"energy a cosine \*similarity\*"),
+    Item("S4", "no enforcement on negative pairs", BYOL, r"without negatives"),
+    Item("S4", "an asymmetrical architecture", BYOL, r"asymmetrical"),
+    Item("S4", "SimSiam: a regular backbone", BYOL, r"regular backbone"),
+    Item("S4", "DINO, data2vec", LATER_DINO),
     Item("S4", "starting from a trivial solution", COLLAPSE, r"trivial solution"),
     Item("S4", "training dynamics keep away from collapse", COLLAPSE, r"dynamics"),
     # S4: improvements

@@ -20,15 +20,15 @@ MARK = re.compile(r"^\{\{symbols(?::([^}]*))?\}\}$", re.MULTILINE)
 HEAD = "| symbol | in code | shape | meaning |\n| --- | --- | --- | --- |"
 
 TABLE = r"""
-N       | $N$             | `n`                  | number        | samples in the batch | 00 01 02 03 04 05 06 07
-D       | $D$             | `d`                  | number        | dimensions of an embedding | 00 01 02 03 04 05 06 07
+N       | $N$             | `n`                  | number        | samples in the batch | 00 01 02 03 04 05 06 07 08
+D       | $D$             | `d`                  | number        | dimensions of an embedding | 00 01 02 03 04 05 06 07 08
 V_views | $V$             | `views`              | number        | views of each image | 03
 x       | $x$             | `x`                  | $(N, 3, 32, 32)$ | images: three channels, 32 x 32 pixels | 00
 f       | $f$             | `backbone`           |               | encoder: a view to features $h$, $(N, D)$ | 00
 g       | $g$             | `projector`          |               | features to embeddings | 00
 Z       | $Z$             | `z`                  | $(N, D)$      | embeddings of one view; one row for each image | 05 06
-Z_A     | $Z^A$           | `z_a`                | $(N, D)$      | embeddings of view A; one row for each image | 00 01 02 04
-Z_B     | $Z^B$           | `z_b`                | $(N, D)$      | embeddings of view B of the same images, in the same order | 00 01 02 04
+Z_A     | $Z^A$           | `z_a`                | $(N, D)$      | embeddings of view A; one row for each image | 00 01 02 04 08
+Z_B     | $Z^B$           | `z_b`                | $(N, D)$      | embeddings of view B of the same images, in the same order | 00 01 02 04 08
 Z_hat   | $\hat Z$        | `standardize`        | $(N, D)$      | the embeddings, each dimension centred and scaled over the batch | 02
 z_bar   | $\bar z$        | `z.mean`             | $(D,)$        | mean of the rows of a branch | 04
 E       | $E$             | `energy`             | number        | how badly the pairs fit together | 00
@@ -51,7 +51,7 @@ L_nce   | $L$             | `info_nce`           | number        | the loss, in 
 alpha   | $\alpha$        | `alpha`              | number        | power of the distance in the alignment | 01
 t       | $t$             | `t`                  | number        | inverse width of the kernel in the uniformity | 01
 R       | $R$             | `queue`              | number        | keys of earlier batches in the queue, an $(R, D)$ matrix | 01
-m       | $m$             | `momentum`           | number        | share of the old weights that a momentum encoder keeps in a step | 01
+m       | $m$             | `momentum`           | number        | share of the old weights that a momentum encoder keeps in a step | 01 08
 C       | $C$             | `cross_correlation`  | $(D, D)$      | correlation of dimension $i$ of view A with dimension $j$ of view B | 02 03
 mu_eig  | $\mu_k$         | `mu`                 | $(D,)$        | eigenvalues of $C$ where it is symmetric, that is for identical views | 02
 G       | $G$             | `g_c`                | $(D, D)$      | the gradient with respect to $C$, $\partial L / \partial C$ | 02
@@ -85,7 +85,7 @@ lam_eig | $\lambda_k$     | `squared`            | $\min(N, D)$  | squares of th
 c_const | $c$             | `c`                  | $(D,)$        | the constant embedding of a complete collapse | 05
 v_pert  | $v$             | `v`                  | $(N, D)$      | a perturbation of it, one row for each sample | 05
 h       | $h_b$           | `h`                  | $(N, D_{in})$ | what the last layer gets, row by row | 05
-W_lin   | $W$             | `w`                  | $(D, D_{in})$ | weights of a linear model $z = W x$ | 05
+W_lin   | $W$             | `w`                  | $(D, D_{in})$ | weights of a linear model $z = W x$ | 05 08
 x_lin   | $x_i$           | `x`                  | $(N, D_{in})$ | inputs of the linear model | 05
 x_prime | $x_i'$          | `x_prime`            | $(N, D_{in})$ | their other views | 05
 X_grad  | $X$             | `contrastive_gradient_matrix` | $(D_{in}, D_{in})$ | what drives the linear model, $dL/dW = -W X$ | 05
@@ -114,6 +114,19 @@ alpha_phi | $\alpha$      | `alpha`              | number        | keeps small c
 M       | $M$             | `num_clusters`       | number        | clusterings, each with its own $K$ (the setting lists them) | 07
 L_proto | $L$             | `proto_nce`          | number        | the loss of one clustering, in nats | 07
 L_swav  | $L$             | `swav`               | number        | the loss | 06
+P_A     | $P^A$           | `p_a`                | $(N, D)$      | predictions: the embeddings of view A after the predictor | 08
+P_B     | $P^B$           | `p_b`                | $(N, D)$      | predictions from view B | 08
+theta   | $\theta$        | `online`             |               | weights of the online network, which is trained | 08
+xi      | $\xi$           | `target`             |               | weights of the target network, which follows | 08
+W_p     | $W_P$           | `w_p`                | $(D, D)$      | weights of a linear predictor | 08
+F_corr  | $F$             | `correlation`        | $(D, D)$      | mean of $z z^\top$, not centred | 08
+sigma2  | $\sigma^2$      | `sigma2`             | number        | variance that augmentation adds in every direction | 08
+p_mode  | $p$             | `p`                  | number        | eigenvalue of the predictor for one mode | 08
+s_mode  | $s$             | `s`                  | number        | eigenvalue of $F$ for the same mode | 08
+tau_mode | $\tau$         | `tau`                | number        | scale of the target network beside the online one | 08
+eta_wd  | $\eta$          | `eta`                | number        | weight decay | 08
+alpha_p | $\alpha_p$      | `alpha_p`            | number        | learning rate of the predictor over that of the encoder | 08
+beta_rate | $\beta$       | `beta`               | number        | rate at which the target follows, in continuous time | 08
 """
 
 
