@@ -503,10 +503,10 @@ declare(
         "signed": Edit(
             ".abs().max() -> .max()", "only errors in one direction were looked at; take absolute values first."
         ),
-        "over samples or one phi": Edit(
+        "over samples, one phi, or 1 outside": Edit(
             "dim=1 -> dim=0",
-            "it is 0 for every input. Either the softmax runs over the samples (it runs over the prototypes, dim=1) or "
-            "one phi serves all prototypes (each has its own).",
+            "it is 0 for every input, because the same was taken away from all logits of a row. Is it (cos - 1)/phi, "
+            "with the 1 inside the bracket? Does the softmax run over the prototypes, dim=1? Has each its own phi?",
         ),
         "of the logits": Edit(
             "torch.softmax((cosines - 1) / phi, dim=1) -> (cosines - 1) / phi\n"
@@ -738,6 +738,23 @@ declare(
         "nearest prototype": Edit(
             "logits.gather(1, assignments[:, None]) -> logits.amax(dim=1)",
             "the nearest prototype was taken for the own one; the E-step says which, in assignments.",
+        ),
+        "all pairs of the batch": Edit(
+            "logits.gather(1, assignments[:, None]) -> logits[:, assignments]",
+            "logits[:, assignments] has a column for each sample of the batch, (N, N); asked is one entry a row, "
+            "logits[i, assignments[i]]: index with torch.arange(N), or gather.",
+        ),
+        "the diagonal": Edit(
+            "logits.gather(1, assignments[:, None]).mean() -> logits.diagonal().mean()",
+            "the diagonal pairs sample i with prototype i; asked is the prototype of its cluster, assignments[i].",
+        ),
+        "no phi in the alignment": Edit(
+            "-logits.gather(1 -> -(u @ c.T).gather(1",
+            "phi is missing in the alignment: both terms take the same logits, cosines divided by phi.",
+        ),
+        "no phi in the contrast": Edit(
+            "logits.logsumexp(dim=1) -> (u @ c.T).logsumexp(dim=1)",
+            "phi is missing in the contrast: both terms take the same logits, cosines divided by phi.",
         ),
         "own prototype left out": Edit(
             "logits.logsumexp(dim=1).mean() -> logits.masked_fill(F.one_hot(assignments, len(phi)).bool(), -1e9)"
