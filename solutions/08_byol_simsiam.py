@@ -376,7 +376,7 @@ resting_points = check(resting_points)
 # The roots are real up to the *critical weight decay* $\eta_c = \tau^2/(4(1+\sigma^2))$. Above it only collapse is left.
 # Below it $p_-$ is unstable: it is the edge of the basin of collapse. $p_+$ is stable: there training ends.
 
-# %% tags=["nbval-check-output"]
+# %%
 from jemlib.theory import critical_weight_decay
 
 one = torch.ones(1, dtype=torch.float64)

@@ -428,6 +428,13 @@ def test_what_only_ipython_understands_is_refused_because_nbval_does_not_see_it_
             parse(f"{source()}\n# %%\n{written}\n", LESSON)
 
 
+def test_a_claim_whose_output_is_compared_is_refused_because_it_says_something_else_at_each_scale():
+    cell = '# %% tags=["nbval-check-output"]\nclaim("barlow_twins.learns")\n'
+    with pytest.raises(SourceError, match="depends on the scale"):
+        parse(f"{source()}\n{cell}", LESSON)
+    assert parse(f"{source()}\n{cell.replace('claim(', 'explain_claim(')}", LESSON)
+
+
 def test_lines_of_python_that_begin_with_a_percent_sign_are_not_refused():
     code = 'x = (\n    7\n    % 4\n)\ny = """\n% of all\n! no command\n%%time\n"""\nassert x != 4'
     assert parse(f"{source()}\n# %%\n{code}\n", LESSON)[-1].source == code

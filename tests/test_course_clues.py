@@ -211,3 +211,12 @@ def test_a_factor_that_is_cut_off_is_told_where_right_ways_differ_in_their_gradi
         return -sum(x * math.log(x) for x in p.flatten() if x > 0) / math.log(base)
 
     assert "a part of the gradient is cut off" in examine(entropy).message
+
+
+def test_a_mask_can_be_compared_with_numbers():
+    from jemlib.course.machinery.closeness import close
+
+    mask = torch.tensor([True, False])
+    assert close([mask], [mask], 1e-9)
+    assert not close([mask], [torch.tensor([0.0, 1.0])], 1e-9)
+    assert not close([torch.tensor([0.5, 0.0])], [mask], 1e-9)
