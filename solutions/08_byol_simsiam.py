@@ -589,7 +589,7 @@ print(f"largest eigenvalue {top:.2f}: eps counts as {0.1 * top.sqrt():.3f} in th
 #
 # **Predict.** Will the loss fall to 0, its lowest value? Will kNN rise?
 
-# %% alt="BYOL's loss and its two directions over the steps: they fall, and the two directions lie on each other."
+# %% alt="Three panels over the steps, BYOL's loss and its two directions: each falls steeply, then slowly, and levels off above 0; the two directions look alike."
 from jemlib.course.lessons.lesson08_byol_simsiam.claims import brief, few, knn_on_few
 from jemlib.data import load
 from jemlib.methods import build
@@ -738,6 +738,10 @@ claim("byol_simsiam.a-narrow-net-does-not-show-it-so-soon", **ranks)
 #
 # **Which stand?** Two: those with predictor *and* stop-gradient. Momentum alone saves nothing, and nothing falls for the
 # lack of it. In this run, that is: 40 steps tell collapse from no collapse, not good from better.
+#
+# **Two bars are the same**, *stop-gradient* alone and *none*. Without a predictor and without momentum $p = z$, and the
+# loss is symmetric: with the stop-gradient each side gets exactly half of the gradient that it gets without. Adam does
+# not notice a factor, so the two runs are one. A stop-gradient without a predictor is only a slower learning rate.
 #
 # **The wrong side** collapses as well, though not as far as the others in these 40 steps. The linear network of the
 # repair keeps its spread with either step, in 150 of them: there $W_P$, and a loss that stays higher, are the signs.
