@@ -53,7 +53,8 @@ def _coding_rate(z: Tensor, eps: float) -> Tensor:
     # det(I + a Z^T Z) = det(I + a Z Z^T): the smaller of the two
     products = gram(z if n < d else z.T)
     # (1/2) log det M = sum_i log L_ii, M = L L^T
-    lower, _ = torch.linalg.cholesky_ex(torch.eye(len(products)).to(products) + d / (n * eps) * products)
+    eye = torch.eye(len(products), dtype=products.dtype, device=products.device)
+    lower, _ = torch.linalg.cholesky_ex(eye + d / (n * eps) * products)
     return lower.diagonal().log().sum()
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from jemlib import validate
 from jemlib.course.machinery import clues, comparison, operations, reading, repair, values
 from jemlib.course.machinery.cases import Case, Seen, Symptom, misfit
-from jemlib.course.machinery.closeness import close, distance, first_entry, not_finite
+from jemlib.course.machinery.closeness import agree, close, distance, first_entry, not_finite
 from jemlib.course.machinery.explain import (
     Function,
     Mistake,
@@ -249,9 +249,7 @@ class Agreement:
 
         def gives(results: Sequence[Sequence[Tensor]]) -> Callable[[Function], bool]:
             return lambda g: all(
-                (got := self._quietly(g, case.args, case.kwargs)) is not None
-                and len(got) == len(wanted)
-                and close(got, wanted, case.tolerance())
+                agree(self._quietly(g, case.args, case.kwargs), wanted, case.tolerance())
                 for (case, _, _), wanted in zip(seen, results)
             )
 
@@ -441,10 +439,10 @@ class Agreement:
         for case, _, _ in seen:
             generator = torch.Generator().manual_seed(12)
             along = [a * torch.randn(a.shape, generator=generator, dtype=a.dtype) for a in case.args]
-            ends = [self._mixed(f, [a + h * d for a, d in zip(case.args, along)], case) for h in (SLOPE, -SLOPE)]
-            if None in ends:
+            up, down = (self._mixed(f, [a + h * d for a, d in zip(case.args, along)], case) for h in (SLOPE, -SLOPE))
+            if up is None or down is None:
                 continue  # such an input is none that it allows
-            slope = (ends[0] - ends[1]) / (2 * SLOPE)  # type: ignore[operator]
+            slope = (up - down) / (2 * SLOPE)
             moved = zip(self._gradients_of(f, case), along)
             flows = float(sum((g[d != 0] * d[d != 0]).sum() for g, d in moved))  # at 0 a slope may be infinite
             if math.isfinite(flows) and not math.isclose(slope, flows, rel_tol=1e-3, abs_tol=1e-6):
@@ -511,9 +509,7 @@ class Agreement:
         for group in (self.wrong, self.families):
             for wrong in group.values():
                 if gradients and not all(
-                    (found := values_of(wrong.function, case)) is not None
-                    and right is not None
-                    and close(found, right, case.tolerance())
+                    agree(values_of(wrong.function, case), right, case.tolerance())
                     for case, right in zip(cases, values)
                 ):
                     continue

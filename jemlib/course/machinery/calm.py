@@ -102,7 +102,7 @@ def _set_environment(kept: dict[str, str]) -> None:
     os.environ.update(kept)
 
 
-def _set_list(target: list[Any], kept: list[Any]) -> None:
+def _set_list(target: Any, kept: list[Any]) -> None:
     target[:] = kept
 
 
@@ -130,7 +130,7 @@ _SHARED: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
     (sys.gettrace, sys.settrace),
     (lambda: sys.excepthook, lambda was: setattr(sys, "excepthook", was)),
     (lambda: list(sys.path), lambda was: _set_list(sys.path, was)),
-    (lambda: list(warnings.filters), lambda was: _set_list(warnings.filters, was)),  # type: ignore[arg-type]
+    (lambda: list(warnings.filters), lambda was: _set_list(warnings.filters, was)),
     (lambda: list(logging.root.handlers), lambda was: _set_list(logging.root.handlers, was)),
     (lambda: logging.root.level, logging.root.setLevel),
     (gc.isenabled, lambda was: gc.enable() if was else gc.disable()),

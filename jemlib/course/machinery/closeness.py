@@ -33,6 +33,11 @@ def close(ours: Sequence[Tensor], truth: Sequence[Tensor], tolerance: float) -> 
     return True
 
 
+def agree(found: Sequence[Tensor] | None, wanted: Sequence[Tensor] | None, tolerance: float) -> bool:
+    """Whether there are results on both sides, as many, and close."""
+    return found is not None and wanted is not None and len(found) == len(wanted) and close(found, wanted, tolerance)
+
+
 def first_entry(a: Tensor, b: Tensor, tolerance: float) -> str:
     if a.ndim == 0:
         found, wanted = told_apart(float(a), float(b))

@@ -52,8 +52,6 @@ WORDS = {
     "abs": "the absolute value",
     "log": "the logarithm",
     "exp": "the exponential",
-    "T": "the transpose",
-    "mT": "the transpose",
     "t": "the transpose",
     "clamp": "the lower or upper bound",
     "relu": "the cut at 0",
@@ -373,25 +371,25 @@ _MAKERS: Mapping[Any, Callable[[Any, list[str]], Iterator[_Change]]] = {
 }
 
 # What is put around an expression that should stand alone.
-_AROUND = {
-    "{}.T": "transposed",
-    "2 * {}": "twice too large",
-    "{} / 2": "half of it",
-    "{} ** 2": "squared where it should not be",
-    "{}.abs()": "the absolute value is taken",
-    "{}.sqrt()": "a square root is taken",
-    "-{}": "the sign",
-    "1 - {}": "",
-    "{}.clamp(min=0)": "cut at 0",
-    "({} - {}.mean(dim=0))": "centred over the batch",
-    "torch.nn.functional.normalize({}, dim=1)": "scaled to length 1",
-    "{} / len({})": "divided by its length",
-    "{} * len({})": "multiplied by its length",
-    "{}.log()": "the logarithm is taken",
-    "{}.exp()": "the exponential is taken",
-    "{}.mean()": "its mean",
-    "{}.sum()": "its sum",
-}
+_AROUND = (
+    "{}.T",
+    "2 * {}",
+    "{} / 2",
+    "{} ** 2",
+    "{}.abs()",
+    "{}.sqrt()",
+    "-{}",
+    "1 - {}",
+    "{}.clamp(min=0)",
+    "({} - {}.mean(dim=0))",
+    "torch.nn.functional.normalize({}, dim=1)",
+    "{} / len({})",
+    "{} * len({})",
+    "{}.log()",
+    "{}.exp()",
+    "{}.mean()",
+    "{}.sum()",
+)
 
 
 def _wrapped(node: ast.expr) -> Iterator[_Change]:
@@ -399,5 +397,5 @@ def _wrapped(node: ast.expr) -> Iterator[_Change]:
         return
     text = ast.unparse(node)
     inner = text if isinstance(node, (ast.Name, ast.Call, ast.Attribute, ast.Subscript)) else f"({text})"
-    for template, why in _AROUND.items():
-        yield _Change(2, ast.parse(template.replace("{}", inner), mode="eval").body, why)
+    for template in _AROUND:
+        yield _Change(2, ast.parse(template.replace("{}", inner), mode="eval").body)

@@ -60,7 +60,8 @@ def _repaired(f: Function, right: Fits, rich: bool) -> str:
 
 def _explained(ways: Iterable[Function], same: Fits) -> str:
     """The one change of a right way that gives the same as the learner's function."""
-    known = [(way, way.source) for way in ways if isinstance(getattr(way, "source", None), str)]  # type: ignore[attr-defined]
+    texts = ((way, getattr(way, "source", None)) for way in ways)
+    known = [(way, text) for way, text in texts if isinstance(text, str)]
     tried = (m for way, text in known for m in mutants(text, way.__name__, way.__globals__, unlikely=False))
     found = _first(tried, lambda mutant: same(mutant.function))
     if found is None:
