@@ -1,0 +1,3 @@
+"""Lesson 10: its pictures, and the functions behind them."""
+
+from __future__ import annotations
