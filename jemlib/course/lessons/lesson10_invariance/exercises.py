@@ -122,7 +122,9 @@ declare(
             "a small rate rounds to no image at all; a unit fires on one at least.",
         ),
         "floor": Edit("round(rate -> int(rate", "int() cuts off; round the number of images."),
-        "the mean": Body("return (signs * h).mean(dim=0)", "that is the mean; asked is a quantile, which counts images."),
+        "the mean": Body(
+            "return (signs * h).mean(dim=0)", "that is the mean; asked is a quantile, which counts images."
+        ),
         "a share of the largest": Body(
             "return (1 - rate) * (signs * h).amax(dim=0)",
             "a share of the largest value was taken; a quantile counts images.",
@@ -172,7 +174,9 @@ declare(
     mistakes={
         "not strictly": Edit("signs * h > -> signs * h >=", "the image at the threshold fires too; f asks for >."),
         "no sign on the left": Edit("(signs * h > -> (h >", "h is compared without its sign: signs * h > t."),
-        "no sign in the threshold": Edit("rate, signs) -> rate)", "the threshold was taken for sign +1; pass signs on."),
+        "no sign in the threshold": Edit(
+            "rate, signs) -> rate)", "the threshold was taken for sign +1; pass signs on."
+        ),
         "no sign": Edit(
             "signs * h > firing_threshold(h, rate, signs) -> h > firing_threshold(h, rate)",
             "signs is used nowhere: neither for h nor for the threshold.",
@@ -280,7 +284,9 @@ declare(
             "rates.mean(dim=0) -> rates.sum(dim=0) / (rates > 0).sum(dim=0).clamp(min=1)",
             "trajectories on which the unit never fires were left out, as the official code does; all of them count.",
         ),
-        "best trajectory": Edit("rates.mean(dim=0) -> rates.amax(dim=0)", "only the best trajectory of a class counts."),
+        "best trajectory": Edit(
+            "rates.mean(dim=0) -> rates.amax(dim=0)", "only the best trajectory of a class counts."
+        ),
         "no classes": Body(
             "return torch.stack([fires[trajectories == z].mean(dim=0) for z in trajectories.unique()])",
             "one row for each trajectory; average them over each class.",
@@ -392,7 +398,8 @@ declare(
         ),
         "one G for all": Body("return local / overall.mean()", "one mean of G divides all units; each has its own."),
         "logarithm": Body(
-            "return torch.where(overall > 0, torch.log1p(local / overall), 0.0)", "a logarithm was taken; I is the ratio."
+            "return torch.where(overall > 0, torch.log1p(local / overall), 0.0)",
+            "a logarithm was taken; I is the ratio.",
         ),
         "at most 1": Edit("local / overall -> (local / overall).clamp(max=1)", "it was cut at 1; I may be up to 1/G."),
         "squared": Edit("local / overall -> local / overall.square()", "G was squared."),
@@ -550,11 +557,14 @@ declare(
             "values.mean() -> values.sum(dim=1).mean()", "the K units were summed; take their mean."
         ),
         "one number a class": Edit("mean() -> mean(dim=1)", "one number for each class; take the mean over them."),
-        "the K-th": Edit("values.mean() -> values[:, -1].mean()", "only the K-th largest counts; take the mean of the K."),
+        "the K-th": Edit(
+            "values.mean() -> values[:, -1].mean()", "only the K-th largest counts; take the mean of the K."
+        ),
         "the best": Body("return invariance.amax(dim=1).mean()", "only the best unit counts; K of them do."),
         "best class": Edit("values.mean() -> values.mean(dim=1).amax()", "only the best class counts; take the mean."),
         "all units": Body(
-            "return invariance.mean()", "all units were averaged, so nothing was chosen; take the K largest of each row."
+            "return invariance.mean()",
+            "all units were averaged, so nothing was chosen; take the K largest of each row.",
         ),
         "over classes": Body(
             "return invariance.topk(min(k, len(invariance)), dim=0).values.mean()",
@@ -663,9 +673,7 @@ declare(
             "torch.where(plus, f_up.mean(dim=0), f_down.mean(dim=0)) -> f_up.mean(dim=0)",
             "G is that of the sign +1 for all units; take that of the chosen sign.",
         ),
-        "no G": Edit(
-            "target_conditioned_invariance(local, overall) -> local", "L stands where I = L / G is asked."
-        ),
+        "no G": Edit("target_conditioned_invariance(local, overall) -> local", "L stands where I = L / G is asked."),
         "5 percent": Edit("1 / len(classes.unique()) -> 0.05", "the rate is 1 over the number of classes, not 5%."),
         "half": Edit("1 / len(classes.unique()) -> 0.5", "the rate is 1 over the number of classes, not one half."),
         "one over units": Edit(
@@ -701,4 +709,582 @@ declare(
         """,
     },
     using={"invariance": invariance},
+)
+
+
+# --- 10.8 shuffled_local_rate: repair ---------------------------------------------------------------------------
+
+
+def shuffled_local_rate(fires: Tensor, trajectories: Tensor, classes: Tensor, order: Tensor) -> Tensor:
+    """L, `(C, U)`, after trajectory t got the class of trajectory `order[t]`.
+
+    Args:
+        fires: `(M, U)`.
+        trajectories: `(M,)`, numbered from 0 to T - 1.
+        classes: `(M,)`.
+        order: `(T,)`, a permutation of the trajectories.
+    """
+    own = classes.new_zeros(len(order)).scatter(0, trajectories, classes)
+    return local_firing_rate(fires, trajectories, own[order][trajectories])
+
+
+def _to_shuffle() -> list[Case]:
+    """Trajectories numbered from 0, of unequal length, in classes of two sizes and more; no order is its own inverse."""
+    found = []
+    for i, (t, c, u) in enumerate(((6, 2, 3), (7, 3, 4), (9, 3, 2), (5, 2, 5))):
+        own = 4 - torch.arange(t) % c
+        lengths = 1 + (torch.arange(t) * 5) % 4
+        trajectories = torch.arange(t).repeat_interleave(lengths)
+        images = _order(100 + i, len(trajectories))
+        trajectories = trajectories[images]
+        order = next(o for o in (_order(s, t) for s in range(200)) if _tells(own, o))
+        fires = (_normal(110 + i, len(trajectories), u) > 0.2).to(torch.float32 if i == 2 else torch.float64)
+        found.append(Case((fires, trajectories, own[trajectories], order)))
+    return found
+
+
+def _tells(own: Tensor, order: Tensor) -> bool:
+    """Whether the order changes the classes, and its inverse changes them in another way."""
+    return not torch.equal(own[order], own) and not torch.equal(own[order], own[order.argsort()])
+
+
+declare(
+    __name__,
+    shuffled_local_rate,
+    number="10.8",
+    title="repair: a baseline that is too low",
+    difficulty=3,
+    importance=4,
+    minutes=10,
+    points=2,
+    hints=(
+        "What is shuffled must stay whole: all frames of a trajectory get one class, that of another trajectory.",
+        "First the class of each trajectory, (T,): own[trajectories] = classes. Then own[order] is the shuffled list.",
+        "own[order][trajectories] gives each image its new class; your local_firing_rate does the rest.",
+    ),
+    cases=_to_shuffle,
+    gradients=False,
+    answer="""
+        def shuffled_local_rate(fires, trajectories, classes, order):
+            own = torch.zeros_like(order)
+            own[trajectories] = classes
+            return local_firing_rate(fires, trajectories, own[order][trajectories])
+    """,
+    mistakes={
+        "nothing shuffled": Edit("own[order][trajectories] -> classes", "nothing is shuffled: order is not used."),
+        "images for trajectories": Edit(
+            "own[order][trajectories] -> classes[order][trajectories]",
+            "order numbers trajectories, but classes has an entry for each image; first find each trajectory's class.",
+        ),
+        "single images": Body(
+            """
+            own = torch.zeros_like(order)
+            own[trajectories] = classes
+            moved = classes.roll(1)
+            return torch.stack([fires[moved == y].mean(dim=0) for y in classes.unique()])
+            """,
+            "single images got another class, as in the broken step: a trajectory must keep one class for all its frames.",
+        ),
+        "the inverse": Edit(
+            "own[order] -> own[order.argsort()]",
+            "that is the inverse order: trajectory t gets the class of trajectory order[t].",
+        ),
+        "twice": Edit(
+            "own[order][trajectories] -> own[order[order]][trajectories]",
+            "the order was applied twice; once is enough.",
+        ),
+        "backwards": Edit("own[order] -> own.flip(0)", "the classes were turned around; use the order that is given."),
+        "rolled": Edit(
+            "own[order] -> own.roll(1)", "the classes were moved by one place; use the order that is given."
+        ),
+        "sorted": Edit("own[order] -> own.sort().values", "the classes were sorted; use the order that is given."),
+        "pooled": Body(
+            """
+            own = torch.zeros_like(order)
+            own[trajectories] = classes
+            moved = own[order][trajectories]
+            return torch.stack([fires[moved == y].mean(dim=0) for y in moved.unique()])
+            """,
+            "shuffled as it should be, but all images of a class were pooled: first the mean along each trajectory.",
+        ),
+        "names exchanged": Body(
+            """
+            return local_firing_rate(fires, trajectories, classes).flip(0)
+            """,
+            "the classes exchanged their names, so the rows changed places; each trajectory must get another class.",
+        ),
+        "every class alike": Body(
+            "found = local_firing_rate(fires, trajectories, classes)\nreturn found.mean(dim=0).expand_as(found).clone()",
+            "every class got the mean over the classes; shuffled classes still differ by chance.",
+        ),
+        **within("local_firing_rate", "any frame", "first frame", "transposed"),
+    },
+    right={
+        "first images": """
+            first = torch.stack([(trajectories == t).nonzero()[0, 0] for t in range(len(order))])
+            return local_firing_rate(fires, trajectories, classes[first][order][trajectories])
+        """,
+        "scatter": """
+            own = classes.new_zeros(len(order)).scatter(0, trajectories, classes)
+            return local_firing_rate(fires, trajectories, own.gather(0, order).gather(0, trajectories))
+        """,
+        "image by image": """
+            of = {int(t): int(c) for t, c in zip(trajectories, classes)}
+            moved = torch.tensor([of[int(order[t])] for t in trajectories])
+            return local_firing_rate(fires, trajectories, moved)
+        """,
+    },
+)
+
+
+# --- 10.9 official_local_rate -----------------------------------------------------------------------------------
+
+
+def official_local_rate(up: Tensor, down: Tensor, trajectories: Tensor, classes: Tensor) -> Tensor:
+    """The L of the official code, `(C, U)`; 0 where a unit fires on no trajectory of the class.
+
+    Args:
+        up, down: `(M, U)`, what fires with the sign +1 and with -1.
+        trajectories, classes: `(M,)`.
+    """
+    rows = []
+    for y in classes.unique():
+        members = trajectories[classes == y].unique()
+        along = [[f[trajectories == z].mean(dim=0) for z in members] for f in (up, down)]
+        rates = torch.maximum(*(torch.stack(rates) for rates in along))
+        rows.append(rates.sum(dim=0) / (rates > 0).sum(dim=0).clamp(min=1))
+    return torch.stack(rows)
+
+
+declare(
+    __name__,
+    official_local_rate,
+    number="10.9",
+    title="what the official code computes instead of L",
+    difficulty=3,
+    importance=3,
+    minutes=12,
+    points=2,
+    hints=(
+        "Along each trajectory two means, one for each sign. The larger one is kept: a sign for each trajectory.",
+        "Then a mean over only those trajectories of the class whose kept rate is above 0.",
+        "If there is none, the sum is 0 and the count too: .clamp(min=1) on the count keeps 0/0 away.",
+    ),
+    cases=lambda: _grouped(signs=True),
+    gradients=False,
+    answer="""
+        def official_local_rate(up, down, trajectories, classes):
+            rows = []
+            for y in classes.unique():
+                members = trajectories[classes == y].unique()
+                plus = torch.stack([up[trajectories == z].mean(dim=0) for z in members])
+                minus = torch.stack([down[trajectories == z].mean(dim=0) for z in members])
+                rates = torch.maximum(plus, minus)
+                rows.append(rates.sum(dim=0) / (rates > 0).sum(dim=0).clamp(min=1))
+            return torch.stack(rows)
+    """,
+    mistakes={
+        "all trajectories count": Edit(
+            "rates.sum(dim=0) / (rates > 0).sum(dim=0).clamp(min=1) -> rates.mean(dim=0)",
+            "all trajectories of the class count; the official code leaves out those on which the unit never fires.",
+        ),
+        "a sign for each unit": Edit(
+            "rates.sum(dim=0) / (rates > 0).sum(dim=0).clamp(min=1) -> torch.maximum("
+            "plus.sum(dim=0) / (plus > 0).sum(dim=0).clamp(min=1), minus.sum(dim=0) / (minus > 0).sum(dim=0).clamp(min=1))",
+            "the sign was chosen for each class, after the mean; the official code chooses it on each trajectory.",
+        ),
+        "the definition": Body(
+            "return local_firing_rate(up, trajectories, classes)",
+            "that is L by the definition, for the sign +1; asked is what the official code computes.",
+        ),
+        "only plus": Edit("torch.maximum(plus, minus) -> plus", "only the sign +1 is used; keep the larger rate."),
+        "only minus": Edit("torch.maximum(plus, minus) -> minus", "only the sign -1 is used; keep the larger rate."),
+        "smaller": Edit("torch.maximum -> torch.minimum", "the smaller rate was kept; keep the larger one."),
+        "added": Edit("torch.maximum(plus, minus) -> (plus + minus)", "the rates of both signs were added; keep one."),
+        "averaged": Edit(
+            "torch.maximum(plus, minus) -> (plus + minus) / 2",
+            "the rates of both signs were averaged; keep the larger.",
+        ),
+        "a sign for each image": Body(
+            """
+            either = torch.maximum(up, down)
+            rows = []
+            for y in classes.unique():
+                members = trajectories[classes == y].unique()
+                rates = torch.stack([either[trajectories == z].mean(dim=0) for z in members])
+                rows.append(rates.sum(dim=0) / (rates > 0).sum(dim=0).clamp(min=1))
+            return torch.stack(rows)
+            """,
+            "a sign for each image: it fires if either sign does. The official code has one sign along a trajectory.",
+        ),
+        "summed": Edit(
+            "rates.sum(dim=0) / (rates > 0).sum(dim=0).clamp(min=1) -> rates.sum(dim=0)",
+            "the trajectories were summed; divide by the number of those on which the unit fires.",
+        ),
+        "the count": Edit(
+            "rates.sum(dim=0) / (rates > 0).sum(dim=0).clamp(min=1) -> (rates > 0).to(up.dtype).mean(dim=0)",
+            "that is the share of trajectories on which the unit fires at all; asked is the mean rate on those.",
+        ),
+        "pooled": Edit(
+            "rates.sum(dim=0) / (rates > 0).sum(dim=0).clamp(min=1) -> "
+            "torch.maximum(up[classes == y].mean(dim=0), down[classes == y].mean(dim=0))",
+            "all images of a class were pooled; both the sign and the mean belong to a trajectory.",
+        ),
+        "transposed": Edit("torch.stack(rows) -> torch.stack(rows, dim=1)", "that is (U, C); rows are the classes."),
+    },
+    right={
+        "NaN for the silent": """
+            rows = []
+            for y in classes.unique():
+                rates = []
+                for z in trajectories[classes == y].unique():
+                    inside = trajectories == z
+                    rate = torch.maximum(up[inside].mean(dim=0), down[inside].mean(dim=0))
+                    rates.append(torch.where(rate > 0, rate, torch.full_like(rate, torch.nan)))
+                rows.append(torch.stack(rates).nanmean(dim=0).nan_to_num())
+            return torch.stack(rows)
+        """,
+        "counts": """
+            rows = []
+            for y in classes.unique():
+                total, fired = torch.zeros_like(up[0]), torch.zeros_like(up[0])
+                for z in trajectories[classes == y].unique():
+                    inside = trajectories == z
+                    rate = torch.max(up[inside].sum(dim=0), down[inside].sum(dim=0)) / inside.sum()
+                    total, fired = total + rate, fired + (rate > 0)
+                rows.append(torch.where(fired > 0, total / fired, torch.zeros_like(total)))
+            return torch.stack(rows)
+        """,
+    },
+)
+
+
+# --- 10.10 same_object ------------------------------------------------------------------------------------------
+
+
+def same_object(a: Tensor, b: Tensor) -> Tensor:
+    """Share of pairs of views that show the same object most, among the pairs of which both show one.
+
+    Args:
+        a, b: `(N, O)`, how much of each of O objects view A and view B of image i show.
+    """
+    shown = (a.sum(dim=1) > 0) & (b.sum(dim=1) > 0)
+    agree = a.argmax(dim=1) == b.argmax(dim=1)
+    return (agree & shown).sum() / shown.sum().to(a.dtype)
+
+
+def _shown() -> list[Case]:
+    """Pixels of each object in both views `(N, O)`: some views show one object, some none; both types; no ties."""
+    found = []
+    for i, (n, o) in enumerate(((9, 2), (14, 3), (11, 2), (20, 4))):
+        a, b = ((60 * _normal(seed, n, o) + 20).clamp(min=0) for seed in (120 + i, 130 + i))
+        a[0], b[1], b[2] = 0.0, 0.0, 2 * a[2] + torch.arange(o)
+        kind = torch.float32 if i == 2 else torch.float64
+        found.append(Case((a.to(kind), b.to(kind)), note="pairs 0 and 1 show nothing in one view"))
+    return found
+
+
+declare(
+    __name__,
+    same_object,
+    number="10.10",
+    title="do two crops show the same object?",
+    difficulty=2,
+    importance=3,
+    minutes=8,
+    points=1,
+    hints=(
+        "Which object a view shows most is a.argmax(dim=1), shape (N,).",
+        "A pair counts only if both of its views show something: rows whose sum is above 0, in a and in b.",
+        "The share among those pairs: how many agree, divided by how many count.",
+    ),
+    cases=_shown,
+    gradients=False,
+    answer="""
+        def same_object(a, b):
+            shown = (a.sum(dim=1) > 0) & (b.sum(dim=1) > 0)
+            agree = a.argmax(dim=1) == b.argmax(dim=1)
+            return agree[shown].to(a.dtype).mean()
+    """,
+    mistakes={
+        "empty views count": Edit(
+            "agree[shown] -> agree", "pairs of which a view shows nothing count too; leave them out."
+        ),
+        "empty views disagree": Edit(
+            "agree[shown] -> (agree & shown)",
+            "pairs of which a view shows nothing count as disagreeing; leave them out.",
+        ),
+        "one view suffices": Edit(
+            "> 0) & (b -> > 0) | (b", "a pair counts if either view shows something; both must: & for |."
+        ),
+        "only A is asked": Edit("& (b.sum(dim=1) > 0) ->", "only view A must show something here; both must."),
+        "over images": Body(
+            "return (a.argmax(dim=0) == b.argmax(dim=0)).to(a.dtype).mean()",
+            "argmax runs over the images; it runs over the objects, dim=1.",
+        ),
+        "disagree": Edit("dim=1) == b -> dim=1) != b", "that is the share that disagrees."),
+        "some object in both": Edit(
+            "a.argmax(dim=1) == b.argmax(dim=1) -> ((a > 0) & (b > 0)).any(dim=1)",
+            "a pair counts as soon as some object is in both; asked is the object that each shows most.",
+        ),
+        "least": Edit("argmax -> argmin", "the object that is shown least was compared; take the largest."),
+        "number": Edit("mean() -> sum()", "that is the number of pairs; asked is their share."),
+        "for each pair": Edit(".mean() ->", "one entry for each pair; asked is one number."),
+        "the same objects": Edit(
+            "a.argmax(dim=1) == b.argmax(dim=1) -> ((a > 0) == (b > 0)).all(dim=1)",
+            "the sets of objects were compared; asked is the one that each view shows most.",
+        ),
+        "first object": Edit(
+            "a.argmax(dim=1) == b.argmax(dim=1) -> (a[:, 0] > a[:, 1]) & (b[:, 0] > b[:, 1])",
+            "only agreement on the first object counts; both views may show another one.",
+        ),
+    },
+    right={
+        "loop": """
+            agree, count = 0, 0
+            for one, other in zip(a, b):
+                if one.any() and other.any():
+                    count += 1
+                    agree += int(one.argmax()) == int(other.argmax())
+            return a.new_tensor(agree / count)
+        """,
+        "one-hot": """
+            kept = (a.amax(dim=1) > 0) & (b.amax(dim=1) > 0)
+            top = [F.one_hot(v[kept].argmax(dim=1), v.shape[1]).to(a.dtype) for v in (a, b)]
+            return (top[0] * top[1]).sum() / kept.sum()
+        """,
+        "sums": """
+            shown = ((a.sum(1) > 0) & (b.sum(1) > 0)).to(a.dtype)
+            agree = (a.max(dim=1).indices == b.max(dim=1).indices).to(a.dtype)
+            return (agree * shown).sum() / shown.sum()
+        """,
+    },
+)
+
+
+# --- 10.11 on_circle --------------------------------------------------------------------------------------------
+
+
+def on_circle(values: Tensor, period: float) -> Tensor:
+    """A factor that comes back after `period`, as `(cos, sin)` of its angle: `(N,)` -> `(N, 2)`."""
+    angle = 2 * math.pi / period * values
+    return torch.stack([angle.cos(), angle.sin()], dim=1)
+
+
+def _angles() -> list[Case]:
+    return [
+        Case((_normal(140, 7),), {"period": 1.0}),
+        Case((3 * _normal(141, 5),), {"period": 6.5}),
+        Case((_normal(142, 6).float(),), {"period": 2.0}),
+        Case((torch.tensor([0.01, 0.99, 0.5], dtype=torch.float64),), {"period": 1.0}, note="two hues near red"),
+    ]
+
+
+declare(
+    __name__,
+    on_circle,
+    number="10.11",
+    title="a hue is a place on a circle",
+    difficulty=1,
+    importance=3,
+    minutes=5,
+    points=1,
+    hints=(
+        "The angle of a value is 2 pi values / period.",
+        "Two columns: the cosine, then the sine. torch.stack([...], dim=1) has shape (N, 2).",
+    ),
+    cases=_angles,
+    gradients=False,
+    answer="""
+        def on_circle(values, period):
+            angle = 2 * torch.pi * values / period
+            return torch.stack([angle.cos(), angle.sin()], dim=1)
+    """,
+    mistakes={
+        "no 2 pi": Edit("2 * torch.pi * values -> values", "2 pi is missing: a period is a full turn."),
+        "half a turn": Edit("2 * torch.pi -> torch.pi", "a period is 2 pi, a full turn; yours is half of one."),
+        "period ignored": Edit("/ period ->", "the argument period is ignored; the angle is 2 pi values / period."),
+        "times the period": Edit("/ period -> * period", "values were multiplied by the period; divide."),
+        "sine first": Edit(
+            "angle.cos(), angle.sin() -> angle.sin(), angle.cos()", "the columns are swapped: cosine, then sine."
+        ),
+        "cosine twice": Edit(
+            "angle.sin() -> angle.cos()", "the cosine stands in both columns; the second is the sine."
+        ),
+        "rows for columns": Edit("dim=1 -> dim=0", "that is (2, N); one row for each value: (N, 2)."),
+        "one column": Edit(
+            "torch.stack([angle.cos(), angle.sin()], dim=1) -> angle.cos()",
+            "one column does not tell an angle from its mirror image; add the sine.",
+        ),
+        "degrees": Edit("2 * torch.pi -> 360", "the angle is in degrees; cos and sin take radians."),
+        "turned backwards": Edit("angle.sin() -> -angle.sin()", "the sine has the wrong sign."),
+        "the angle itself": Edit(
+            "angle.cos(), angle.sin() -> angle, angle",
+            "those are angles, which jump after a full turn; take their cosine and sine.",
+        ),
+    },
+    right={
+        "polar": """
+            angle = values * (2 * math.pi / period)
+            return torch.view_as_real(torch.polar(torch.ones_like(angle), angle))
+        """,
+        "remainder first": """
+            angle = 2 * math.pi * torch.remainder(values, period) / period
+            return torch.cat([torch.cos(angle)[:, None], torch.sin(angle)[:, None]], dim=1)
+        """,
+        "loop": """
+            rows = []
+            for v in values:
+                rows.append(torch.stack([torch.cos(2 * math.pi * v / period), torch.sin(2 * math.pi * v / period)]))
+            return torch.stack(rows)
+        """,
+    },
+)
+
+
+# --- 10.12 recovered --------------------------------------------------------------------------------------------
+
+
+def recovered(h_train: Tensor, s_train: Tensor, h_test: Tensor, s_test: Tensor) -> Tensor:
+    """R2 of each factor by the linear map that fits best on the training samples, scored on others: `(S,)`.
+
+    Args:
+        h_train, h_test: `(N, U)` and `(M, U)` features, N > U.
+        s_train, s_test: `(N, S)` and `(M, S)` factors.
+    """
+    ones = [torch.ones_like(h[:, :1]) for h in (h_train, h_test)]
+    weights = torch.linalg.lstsq(torch.cat([h_train, ones[0]], dim=1), s_train).solution
+    residual = s_test - torch.cat([h_test, ones[1]], dim=1) @ weights
+    return 1 - residual.square().sum(dim=0) / (s_test - s_test.mean(dim=0)).square().sum(dim=0)
+
+
+def _mixtures() -> list[Case]:
+    """Factors mixed into features with some noise; both have means; training and test samples differ in number."""
+    found = []
+    for i, (n, m, u, s, noise) in enumerate(
+        ((40, 25, 4, 3, 0.3), (30, 30, 3, 2, 0.8), (50, 20, 5, 1, 0.5), (36, 28, 2, 4, 0.2))
+    ):
+        mixing, spread = _normal(150 + i, s, u), 1 + torch.arange(s, dtype=torch.float64)
+        parts = []
+        for seed, size in ((160 + i, n), (170 + i, m)):
+            factors = _normal(seed, size, s)
+            h = factors @ mixing + noise * _normal(seed + 20, size, u) + 2
+            parts += [h, factors * spread + 3]
+        kind = torch.float32 if i == 1 else torch.float64
+        found.append(Case(tuple(part.to(kind) for part in parts)))
+    return found
+
+
+declare(
+    __name__,
+    recovered,
+    number="10.12",
+    title="what a linear map recovers",
+    difficulty=3,
+    importance=4,
+    minutes=12,
+    points=3,
+    hints=(
+        "A linear map with a constant: put a column of ones beside h. torch.linalg.lstsq(a, b).solution fits b by a @ w.",
+        "Fit on train, predict on test. R2 compares the squared errors with those of a constant guess.",
+        "1 - sum of squared residuals / sum of squared deviations of s_test from its own mean, for each column: dim=0.",
+    ),
+    cases=_mixtures,
+    gradients=False,
+    answer="""
+        def recovered(h_train, s_train, h_test, s_test):
+            def with_one(h):
+                return torch.cat([h, torch.ones_like(h[:, :1])], dim=1)
+
+            weights = torch.linalg.lstsq(with_one(h_train), s_train).solution
+            residual = s_test - with_one(h_test) @ weights
+            deviation = s_test - s_test.mean(dim=0)
+            return 1 - residual.square().sum(dim=0) / deviation.square().sum(dim=0)
+    """,
+    mistakes={
+        "no constant": Edit(
+            "torch.cat([h, torch.ones_like(h[:, :1])], dim=1) -> h",
+            "the constant is missing: put a column of ones beside h.",
+        ),
+        "scored on train": Edit(
+            "s_test - with_one(h_test) -> s_train - with_one(h_train)\ns_test - s_test -> s_train - s_train",
+            "it was scored on the training samples, which a fit flatters; score on the test samples.",
+        ),
+        "fitted on test": Edit(
+            "with_one(h_train), s_train -> with_one(h_test), s_test",
+            "the map was fitted on the test samples; fit on train.",
+        ),
+        "mean of train": Edit(
+            "s_test.mean(dim=0) -> s_train.mean(dim=0)",
+            "the deviations are from the training mean; R2 takes those from the mean of the test samples.",
+        ),
+        "one mean": Edit("s_test.mean(dim=0) -> s_test.mean()", "one mean for all factors; each has its own, dim=0."),
+        "not centred": Edit(
+            "s_test - s_test.mean(dim=0) -> s_test", "the mean was not taken away: a constant guess would look good."
+        ),
+        "unexplained": Edit(
+            "1 - residual -> residual", "that is the share that is not explained; take it away from 1."
+        ),
+        "root": Edit(
+            "1 - residual.square().sum(dim=0) / deviation.square().sum(dim=0) -> "
+            "(1 - residual.square().sum(dim=0) / deviation.square().sum(dim=0)).clamp(min=0).sqrt()",
+            "that is R, the root; asked is R2.",
+        ),
+        "one number": Edit(
+            "residual.square().sum(dim=0) / deviation.square().sum(dim=0) -> "
+            "residual.square().sum() / deviation.square().sum()",
+            "one number for all factors; a factor of large spread drowns the others. Sum over the samples, dim=0.",
+        ),
+        "mean of factors": Edit(
+            "return 1 - residual.square().sum(dim=0) / deviation.square().sum(dim=0) -> "
+            "return (1 - residual.square().sum(dim=0) / deviation.square().sum(dim=0)).mean()",
+            "the factors were averaged; asked is one number for each.",
+        ),
+        "over factors": Edit(
+            "square().sum(dim=0) -> square().sum(dim=1)", "the sums run over the factors; over samples."
+        ),
+        "absolute errors": Edit("square() -> abs()", "absolute errors; R2 compares squares."),
+        "errors": Edit(
+            "/ deviation.square().sum(dim=0) ->", "the errors were not divided by those of a constant guess."
+        ),
+        "not squared": Edit(
+            "residual.square().sum(dim=0) / deviation.square().sum(dim=0) -> residual.norm(dim=0) / deviation.norm(dim=0)",
+            "lengths were divided instead of their squares.",
+        ),
+        "correlation": Body(
+            """
+            def with_one(h):
+                return torch.cat([h, torch.ones_like(h[:, :1])], dim=1)
+
+            p = with_one(h_test) @ torch.linalg.lstsq(with_one(h_train), s_train).solution
+            a, b = p - p.mean(dim=0), s_test - s_test.mean(dim=0)
+            return (a * b).sum(dim=0).square() / (a.square().sum(dim=0) * b.square().sum(dim=0))
+            """,
+            "that is the squared correlation, which forgives a wrong scale and offset; R2 on new samples does not.",
+        ),
+    },
+    right={
+        "centred": """
+            mean_h, mean_s = h_train.mean(dim=0), s_train.mean(dim=0)
+            weights = torch.linalg.pinv(h_train - mean_h) @ (s_train - mean_s)
+            predicted = (h_test - mean_h) @ weights + mean_s
+            return 1 - (s_test - predicted).pow(2).mean(dim=0) / s_test.var(dim=0, correction=0)
+        """,
+        "normal equations": """
+            a = torch.cat([torch.ones_like(h_train[:, :1]), h_train], dim=1)
+            weights = torch.linalg.solve(a.T @ a, a.T @ s_train)
+            residual = s_test - weights[0] - h_test @ weights[1:]
+            return 1 - (residual**2).sum(dim=0) / ((s_test - s_test.mean(dim=0)) ** 2).sum(dim=0)
+        """,
+        "a factor after the other": """
+            found = []
+            a, b = (torch.cat([h, h.new_ones(len(h), 1)], dim=1) for h in (h_train, h_test))
+            for j in range(s_train.shape[1]):
+                w = torch.linalg.lstsq(a, s_train[:, j : j + 1]).solution
+                s = s_test[:, j]
+                error = s - (b @ w)[:, 0]
+                found.append(1 - error @ error / ((s - s.mean()) @ (s - s.mean())))
+            return torch.stack(found)
+        """,
+    },
 )
