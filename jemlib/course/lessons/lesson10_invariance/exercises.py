@@ -666,7 +666,7 @@ declare(
             "each class chose its own sign of a unit; a unit has one sign for all classes.",
         ),
         "G as it was aimed at": Edit(
-            "overall = torch.where(plus, f_up.mean(dim=0), f_down.mean(dim=0)) -> overall = h.new_full((len(plus),), rate)",
+            "torch.where(plus, f_up.mean(dim=0), f_down.mean(dim=0)) -> h.new_full((len(plus),), rate)",
             "G was set to the rate aimed at; measure it after thresholding, because rounding and ties change it.",
         ),
         "G of plus": Edit(
@@ -729,7 +729,7 @@ def shuffled_local_rate(fires: Tensor, trajectories: Tensor, classes: Tensor, or
 
 
 def _to_shuffle() -> list[Case]:
-    """Trajectories numbered from 0, of unequal length, in classes of two sizes and more; no order is its own inverse."""
+    """Trajectories numbered from 0, of unequal length, in two or three classes; the inverse order gives others."""
     found = []
     for i, (t, c, u) in enumerate(((6, 2, 3), (7, 3, 4), (9, 3, 2), (5, 2, 5))):
         own = 4 - torch.arange(t) % c
@@ -783,7 +783,7 @@ declare(
             moved = classes.roll(1)
             return torch.stack([fires[moved == y].mean(dim=0) for y in classes.unique()])
             """,
-            "single images got another class, as in the broken step: a trajectory must keep one class for all its frames.",
+            "single images got another class, as in the broken step: all frames of a trajectory keep one class.",
         ),
         "the inverse": Edit(
             "own[order] -> own[order.argsort()]",
@@ -814,7 +814,10 @@ declare(
             "the classes exchanged their names, so the rows changed places; each trajectory must get another class.",
         ),
         "every class alike": Body(
-            "found = local_firing_rate(fires, trajectories, classes)\nreturn found.mean(dim=0).expand_as(found).clone()",
+            """
+            found = local_firing_rate(fires, trajectories, classes)
+            return found.mean(dim=0).expand_as(found).clone()
+            """,
             "every class got the mean over the classes; shuffled classes still differ by chance.",
         ),
         **within("local_firing_rate", "any frame", "first frame", "transposed"),
@@ -890,7 +893,8 @@ declare(
         ),
         "a sign for each unit": Edit(
             "rates.sum(dim=0) / (rates > 0).sum(dim=0).clamp(min=1) -> torch.maximum("
-            "plus.sum(dim=0) / (plus > 0).sum(dim=0).clamp(min=1), minus.sum(dim=0) / (minus > 0).sum(dim=0).clamp(min=1))",
+            "plus.sum(dim=0) / (plus > 0).sum(dim=0).clamp(min=1), "
+            "minus.sum(dim=0) / (minus > 0).sum(dim=0).clamp(min=1))",
             "the sign was chosen for each class, after the mean; the official code chooses it on each trajectory.",
         ),
         "the definition": Body(
@@ -1185,7 +1189,7 @@ declare(
     minutes=12,
     points=3,
     hints=(
-        "A linear map with a constant: put a column of ones beside h. torch.linalg.lstsq(a, b).solution fits b by a @ w.",
+        "A linear map with a constant: put ones beside h. torch.linalg.lstsq(a, b).solution fits b by a @ w.",
         "Fit on train, predict on test. R2 compares the squared errors with those of a constant guess.",
         "1 - sum of squared residuals / sum of squared deviations of s_test from its own mean, for each column: dim=0.",
     ),
@@ -1248,7 +1252,8 @@ declare(
             "/ deviation.square().sum(dim=0) ->", "the errors were not divided by those of a constant guess."
         ),
         "not squared": Edit(
-            "residual.square().sum(dim=0) / deviation.square().sum(dim=0) -> residual.norm(dim=0) / deviation.norm(dim=0)",
+            "residual.square().sum(dim=0) / deviation.square().sum(dim=0) -> "
+            "residual.norm(dim=0) / deviation.norm(dim=0)",
             "lengths were divided instead of their squares.",
         ),
         "correlation": Body(
