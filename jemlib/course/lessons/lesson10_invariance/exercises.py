@@ -197,7 +197,6 @@ declare(
             "return torch.sigmoid(signs * h - firing_threshold(h, rate, signs))",
             "a sigmoid is soft; f is 1 above the threshold and 0 elsewhere.",
         ),
-        "True and False": Edit(").to(h.dtype) -> )", "Results keep the type of the input"),
         **within("firing_threshold", "upwards", "one for all", "no lower bound", "floor", "the smallest that fires"),
     },
     right={
@@ -973,8 +972,9 @@ def _shown() -> list[Case]:
     for i, (n, o) in enumerate(((9, 2), (14, 3), (11, 2), (20, 4))):
         a, b = ((60 * _normal(seed, n, o) + 20).clamp(min=0) for seed in (120 + i, 130 + i))
         a[0], b[1], b[2] = 0.0, 0.0, 2 * a[2] + torch.arange(o)
+        a[3], b[3] = 0.0, 0.0
         kind = torch.float32 if i == 2 else torch.float64
-        found.append(Case((a.to(kind), b.to(kind)), note="pairs 0 and 1 show nothing in one view"))
+        found.append(Case((a.to(kind), b.to(kind)), note="pairs 0 and 1 show nothing in one view, pair 3 in both"))
     return found
 
 

@@ -194,7 +194,7 @@ def slowest_functions(rho: float = 0.9) -> Figure:
     with plots.style():
         figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), sharey=True)
         for axis, law in zip(axes, ("gaussian", "uniform")):
-            x, p, f = slowest(law, rho)
+            x, _, f = slowest(law, rho)
             inside = x.abs() <= 3
             axis.plot(x[inside], x[inside], color=plots.COLOURS[1], linestyle="--", label="the latent itself")
             axis.plot(x[inside], f[inside], color=plots.COLOURS[0], label="agreed on most")
