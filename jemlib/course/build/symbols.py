@@ -102,6 +102,21 @@ f_row   | $f_i$           | `row_potential`      | $(N,)$        | logarithm of 
 g_col   | $g_k$           | `column_potential`   | $(K,)$        | logarithm of the factor of a column | 06
 H_q     | $H(q)$          | `code_entropy`       | number        | $-\sum_k q_k \log q_k$, in nats; in the code its mean over the samples | 06
 L_swav  | $L$             | `swav`               | number        | the loss | 06
+M_img   | $M$             | `m`                  | number        | images | 10
+U_units | $U$             | `units`              | number        | units, that is entries of a feature vector | 10
+h_feat  | $h$             | `h`                  | $(M, U)$      | features of the images, one row for each | 10
+s_sign  | $s$             | `signs`              | $(U,)$        | sign of a unit: whether it fires for large or for small values | 10
+t_fire  | $t$             | `firing_threshold`   | $(U,)$        | threshold of a unit | 10
+f_fire  | $f$             | `fire`               | $(M, U)$      | 1 where a unit fires for an image, else 0 | 10
+G_rate  | $G$             | `overall`            | $(U,)$        | global firing rate: share of all images on which a unit fires | 10
+T_traj  | $T(z)$          | `trajectories`       | $(M,)$        | trajectory of image $z$: all its transformed versions; in code its number, for each image | 10
+y_class | $y$             | `classes`            | $(M,)$        | class of an image, the same along a trajectory | 10
+L_local | $L$             | `local_firing_rate`  | (classes, $U$) | local firing rate: how often a unit fires on the trajectories of a class | 10
+I_inv   | $I$             | `target_conditioned_invariance` | (classes, $U$) | $L_y(i)/G(i)$ | 10
+K_top   | $K$             | `k`                  | number        | units chosen for each class | 10
+RIS     | $\mathrm{RIS}$  | `ris_score`          | number        | representation invariance score | 10
+latent  | $\ell$          | `draw_latents`       | (images, 6)   | what an image is drawn from: six numbers of mean 0 and variance 1 | 10
+rho_lat | $\rho$          | `rho`                | number        | how near the latents of a pair are | 10
 """
 
 
