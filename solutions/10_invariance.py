@@ -39,9 +39,9 @@
 
 # %%
 import math
+from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 
 from jemlib import invariance, plots
 from jemlib.course import check, claim, hint, objectives_so_far, recorded, recorded_claims, solution, verify
@@ -58,8 +58,8 @@ print(f"Scale {scale.name}. Set the environment variable JEMLIB_SCALE to smoke, 
 #
 # {{symbols: M_img U_units h_feat s_sign t_fire f_fire G_rate T_traj y_class L_local I_inv K_top RIS latent rho_lat}}
 #
-# Indices: $i$ counts units, $x$ and $z$ are images, $y$ is a class, $|Y|$ the number of classes. $X_y$ are the images of
-# class $y$ from which a trajectory starts.
+# Indices: $i$ counts units, $x$ and $z$ are images, $y$ is a class, $|Y|$ the number of classes. $X_y$ are the images
+# of class $y$ from which a trajectory starts.
 
 # %% [markdown]
 # ## Derivation: invariance needs a label
@@ -72,8 +72,8 @@ print(f"Scale {scale.name}. Set the environment variable JEMLIB_SCALE to smoke, 
 # $\tau$ is *label-preserving* if $y(\tau(x)) = y(x)$. The function that we want, $h^*$, is invariant to all
 # label-preserving transformations, **and** it still tells the labels apart.
 #
-# So a measure of invariance needs three things: a transformation, a label, and something that notices a constant.
-# The images here are `motifs`. Each is drawn from factors, so we can draw the same object again with one factor changed.
+# So a measure of invariance needs three things: a transformation, a label, and something that notices a constant. The
+# images here are `motifs`. Each is drawn from factors, so we can draw the same object again with one factor changed.
 # All versions of one image are its *trajectory* $T(x)$.
 
 # %% alt="Three rows of six images. Each row is one object: covered step by step by a grey patch, turned through half a turn, exchanged for other objects of the same pattern."
@@ -108,8 +108,8 @@ print(h.T)
 # %% [markdown]
 # ### When does a unit fire?
 #
-# A unit is one entry $h_i(x)$ of the feature vector. It *fires* when it is large, or, with the sign $s_i = -1$, when it is
-# small:
+# A unit is one entry $h_i(x)$ of the feature vector. It *fires* when it is large, or, with the sign $s_i = -1$, when it
+# is small:
 #
 # $$f_i(x) = \mathbb 1[\, s_i h_i(x) > t_i \,], \qquad s_i \in \{-1, +1\} .$$
 #
@@ -156,8 +156,8 @@ fire = check(fire)
 # %% [markdown]
 # ### What $t$ does to $G$
 #
-# The *global firing rate* is the share of all images on which a unit fires, $G(i) = \mathbb E_x f_i(x)$. In code it is a
-# mean over dim 0. As $t$ falls, $G$ rises from 0 to 1, in steps of $1/M$. So to set $t$ is to set $G$.
+# The *global firing rate* is the share of all images on which a unit fires, $G(i) = \mathbb E_x f_i(x)$. In code it is
+# a mean over dim 0. As $t$ falls, $G$ rises from 0 to 1, in steps of $1/M$. So to set $t$ is to set $G$.
 #
 # Which $G$? Think of a unit that is devoted to one class. It fires on the images of that class and on no others. With
 # $|Y|$ classes of one size that is the share $1/|Y|$. So $t_i$ is chosen such that $G(i) = 1/|Y|$: each class gets its
@@ -174,8 +174,8 @@ verify("a ReLU unit that is mostly 0 ties with its threshold: it fires less", fi
 figures.threshold(h[:, 0], (0.25, 0.5, 0.75))
 
 # %% [markdown]
-# Keep the last `verify` in mind. Values that tie with the threshold do not fire. So $G$ can come out below what one aimed
-# at, and has to be measured again.
+# Keep the last `verify` in mind. Values that tie with the threshold do not fire. So $G$ can come out below what one
+# aimed at, and has to be measured again.
 #
 # ### Local firing rate
 #
@@ -183,13 +183,13 @@ figures.threshold(h[:, 0], (0.25, 0.5, 0.75))
 #
 # $$L_y(i) = \frac{1}{|X_y|}\sum_{z \in X_y} \frac{1}{|T(z)|} \sum_{x \in T(z)} f_i(x) .$$
 #
-# Read it from the right. First a mean along one trajectory: the fraction of the time that $i$ fires. Then a mean over the
-# trajectories of the class. It is an average of averages, so each trajectory has the same say, however long it is.
+# Read it from the right. First a mean along one trajectory: the fraction of the time that $i$ fires. Then a mean over
+# the trajectories of the class. It is an average of averages, so each trajectory has the same say, however long it is.
 #
 # {{exercise:local_firing_rate}}
 #
-# `fires` is $(M, U)$; `trajectories` and `classes` are $(M,)$ whole numbers: any ids, in any order. Return one row for each
-# class, by ascending id: (classes, $U$). A loop is fine.
+# `fires` is $(M, U)$; `trajectories` and `classes` are $(M,)$ whole numbers: any ids, in any order. Return one row for
+# each class, by ascending id: (classes, $U$). A loop is fine.
 
 
 # %% exercise="local_firing_rate"
@@ -221,7 +221,8 @@ verify("a trajectory of one frame and one of three: 1/2, not 1/4", local_firing_
 # %% [markdown]
 # ## Derivation: the mean over the classes is 1
 #
-# $L_y(i)$ alone says little: a unit that fires everywhere has $L = 1$ for each class. So it is divided by the global rate:
+# $L_y(i)$ alone says little: a unit that fires everywhere has $L = 1$ for each class. So it is divided by the global
+# rate:
 #
 # $$I_y(i) = \frac{L_y(i)}{G(i)} ,$$
 #
@@ -246,15 +247,16 @@ target_conditioned_invariance = check(target_conditioned_invariance)
 
 # %% [markdown]
 # **Why the mean is 1.** Let all classes have as many images, and all trajectories the same length. Then $L_y(i)$ is the
-# plain mean of $f_i$ over the images of class $y$. The mean of these means over the classes is the mean over all images,
-# which is $G(i)$. This is the law of total expectation. Divide by $G(i)$:
+# plain mean of $f_i$ over the images of class $y$. The mean of these means over the classes is the mean over all
+# images, which is $G(i)$. This is the law of total expectation. Divide by $G(i)$:
 #
 # $$\frac{1}{|Y|}\sum_y I_y(i) = \frac{1}{G(i)} \cdot \frac{1}{|Y|}\sum_y L_y(i) = \frac{G(i)}{G(i)} = 1 .$$
 #
-# So each unit has a budget of $|Y|$ to spend on its classes. A unit for one class spends it all there: $I = |Y|$ once, 0
-# elsewhere. A unit that knows no class has 1 everywhere. The largest value that there can be is $1/G(i)$.
+# So each unit has a budget of $|Y|$ to spend on its classes. A unit for one class spends it all there: $I = |Y|$ once,
+# 0 elsewhere. A unit that knows no class has 1 everywhere. The largest value that there can be is $1/G(i)$.
 #
-# Also: where the classes are not of one size, the plain mean is no longer 1. The mean weighted by the size of the classes is.
+# Also: where the classes are not of one size, the plain mean is no longer 1. The mean weighted by the size of the
+# classes is.
 
 # %% tags=["nbval-check-output"]
 overall = fires.mean(dim=0)
@@ -326,8 +328,8 @@ mean_of_top = check(mean_of_top)
 #
 # {{exercise:ris_score}}
 #
-# The rate to aim at is $1/|Y|$. Compute fires and $L$ for both signs, let each unit keep its better one, and measure $G$
-# for the sign that it keeps. Use your functions.
+# The rate to aim at is $1/|Y|$. Compute fires and $L$ for both signs, let each unit keep its better one, and measure
+# $G$ for the sign that it keeps. Use your functions.
 
 
 # %% exercise="ris_score"
@@ -357,14 +359,15 @@ y_big = t_big // 8  # ten classes, eight trajectories each, six frames each
 noise = torch.randn(480, 100, generator=generator, dtype=torch.float64)
 by_k = [float(ris_score(noise, t_big, y_big, k)) for k in (1, 5, 10, 50, 100)]
 print("noise, K = 1, 5, 10, 50, 100:", [round(value, 2) for value in by_k])
-verify("the score falls with K", bool(all(a >= b for a, b in zip(by_k, by_k[1:]))))
+verify("the score falls with K", all(a >= b for a, b in pairwise(by_k)))
 verify("and ends at 1, with all units", by_k[-1], 1)
 
 # %% [markdown]
 # ## Predict, then run: frames change places
 #
-# Take a unit that fires on exactly half of the frames of each trajectory of class 0. And another one that fires on *all*
-# frames of half of the trajectories, and on none of the others. The second is invariant where it speaks. The first is not.
+# Take a unit that fires on exactly half of the frames of each trajectory of class 0. And another one that fires on
+# *all* frames of half of the trajectories, and on none of the others. The second is invariant where it speaks. The
+# first is not.
 #
 # **Question.** Which of the two has the larger $I_0(i)$? Write down your answer and a reason, then run the cell.
 
@@ -384,10 +387,10 @@ whole = ((whole == 0) | (whole == 1)).double()[:8].mean(dim=0)
 print("share of trajectories of class 0 along which the unit never changes:", whole.tolist())
 
 # %% [markdown]
-# Equal. With trajectories of one length the average of averages is a plain average over the class. $L$ does not know which
-# frames belong together. So RIS asks: does a unit know the *class* on images that a transformation has changed? It does not
-# ask whether the unit stays the same along a trajectory. The last line does. Remember this when you read a RIS: a low one
-# may mean that the unit reacts to the transformation, or that it never knew the class.
+# Equal. With trajectories of one length the average of averages is a plain average over the class. $L$ does not know
+# which frames belong together. So RIS asks: does a unit know the *class* on images that a transformation has changed?
+# It does not ask whether the unit stays the same along a trajectory. The last line does. Remember this when you read a
+# RIS: a low one may mean that the unit reacts to the transformation, or that it never knew the class.
 
 # %% [markdown]
 # ## Derivation: a score without a baseline says nothing
@@ -479,8 +482,8 @@ figures.baseline_bars(rows)
 # %% [markdown]
 # ## Widget: what noise scores
 #
-# Features of pure noise, for each $K$. The score is shown in percent, $100\,G^*\,\mathrm{RIS}_K$ with the rate $G^*$ that
-# one aims at: 100 is a unit that always fires on its class, and $100/|Y|$ is what one unit without choice gets.
+# Features of pure noise, for each $K$. The score is shown in percent, $100\,G^*\,\mathrm{RIS}_K$ with the rate $G^*$
+# that one aims at: 100 is a unit that always fires on its class, and $100/|Y|$ is what one unit without choice gets.
 # Move the sliders, and look for three things.
 #
 # 1. More units, a higher score: there is more to choose from.
@@ -507,13 +510,13 @@ figures.noise(units=100, num_classes=25, objects=8, frames=6)
 # 5. Trajectories of fewer than three frames are skipped in $L$.
 #
 # Points 3 and 4 choose after the fact. Take noise that aims at 4 % and six frames. A trajectory on which the unit fires
-# once in six counts with $1/6$, and one on which it never fires does not count at all. So the mean cannot be below $1/6$,
-# whatever the unit does.
+# once in six counts with $1/6$, and one on which it never fires does not count at all. So the mean cannot be below
+# $1/6$, whatever the unit does.
 #
 # {{exercise:official_local_rate}}
 #
-# `up` and `down` are fires for $s = +1$ and $s = -1$, $(M, U)$. All trajectories have three frames or more. Write points 3
-# and 4. If a unit fires on no trajectory of a class, its entry is 0.
+# `up` and `down` are fires for $s = +1$ and $s = -1$, $(M, U)$. All trajectories have three frames or more. Write
+# points 3 and 4. If a unit fires on no trajectory of a class, its entry is 0.
 
 
 # %% exercise="official_local_rate"
@@ -554,14 +557,14 @@ for k in (10, 25):
     print(f"pure noise, K = {k}: {both_ways[0]:.0f} % by the definition, {both_ways[1]:.0f} % by the official code")
 
 # %% [markdown]
-# A quarter, for noise. So a table of such percentages cannot be read without its shuffled row. And the two variants must
-# never be compared with each other. From here on the lesson uses the definition.
+# A quarter, for noise. So a table of such percentages cannot be read without its shuffled row. And the two variants
+# must never be compared with each other. From here on the lesson uses the definition.
 #
 # ## Experiment: trained encoders, one factor after the other
 #
 # Six methods, the network trained with labels, and the *same network untrained*. Eight transformations of the same 200
-# objects. For each: the score with your `ris_score`, and the mean over five shuffles beside it. Three of the encoders are
-# trained here; a run takes half of the usual steps. The whole table comes from the record.
+# objects. For each: the score with your `ris_score`, and the mean over five shuffles beside it. Three of the encoders
+# are trained here; a run takes half of the usual steps. The whole table comes from the record.
 #
 # **Predict.** (a) Which transformation costs SimCLR most: occlusion, position, or rotation? Its views crop, flip and
 # recolour, and never turn an image. (b) Does the untrained network beat its shuffled baseline? (c) Under which
@@ -628,18 +631,18 @@ figures.scores(
 # Read each cell as two numbers, the score and, in brackets, the same features with shuffled classes. The shade is their
 # difference. Where the difference is nothing, the score is luck.
 #
-# **What we wrote down before the runs.** (a) Rotation: crops move an object about, and a recoloured view has another light,
-# but nothing in training turned a pattern by half a turn. Position is what crops teach. (b) A little: random filters react
-# to stripes and dots differently, and ten units of many can be found for each class. (c) Another instance: labels say that
-# all instances of a pattern are one class, the views never do. The criteria are in the claims; the table below them says
-# for how many seeds each holds.
+# **What we wrote down before the runs.** (a) Rotation: crops move an object about, and a recoloured view has another
+# light, but nothing in training turned a pattern by half a turn. Position is what crops teach. (b) A little: random
+# filters react to stripes and dots differently, and ten units of many can be found for each class. (c) Another
+# instance: labels say that all instances of a pattern are one class, the views never do. The criteria are in the
+# claims; the table below them says for how many seeds each holds.
 #
-# **An anomaly to look for.** The score under *position* or *light* can be as high as it is because the class is easy there,
-# not because the unit is steady. RIS cannot tell the two apart, as the frames that changed places have shown.
+# **An anomaly to look for.** The score under *position* or *light* can be as high as it is because the class is easy
+# there, not because the unit is steady. RIS cannot tell the two apart, as the frames that changed places have shown.
 #
 # By its abstract, the paper found on photographs that MoCo and PIRL learn features that are invariant to occlusion, and
-# fail to capture invariance to viewpoint and to the instance of a category. We could not check its tables, so no figure of
-# it stands here.
+# fail to capture invariance to viewpoint and to the instance of a category. We could not check its tables, so no figure
+# of it stands here.
 
 # %%
 recorded(
@@ -657,9 +660,9 @@ recorded(
 # ## Experiment: one object, or a scene
 #
 # Where should invariance to occlusion come from? The paper's answer is: from cropping. Two crops of an image with one
-# object in its middle show two parts of that object. To agree on them is to agree on an object of which a part is hidden.
-# That works because the images are *object-centred*. Two crops of a scene may show two different things, and a network
-# that must agree on them learns something false.
+# object in its middle show two parts of that object. To agree on them is to agree on an object of which a part is
+# hidden. That works because the images are *object-centred*. Two crops of a scene may show two different things, and a
+# network that must agree on them learns something false.
 #
 # The notes' loss, the contrastive one (lesson 01), takes each pair of crops for two versions of one thing. How often is
 # that true? We can count, because we know where each object is. The cell draws the same objects alone and in pairs.
@@ -706,9 +709,9 @@ figures.agreements(
 # %% [markdown]
 # Larger crops do not help much: a crop that shows both objects shows one of them a little more, by chance.
 #
-# **Predict.** SimCLR is trained on crops of objects, and on crops of scenes, with equal steps. Both are judged on images
-# of one object, by kNN of the pattern and by RIS under cropping. By how much does the one trained on scenes fall behind?
-# Does it beat the untrained network?
+# **Predict.** SimCLR is trained on crops of objects, and on crops of scenes, with equal steps. Both are judged on
+# images of one object, by kNN of the pattern and by RIS under cropping. By how much does the one trained on scenes fall
+# behind? Does it beat the untrained network?
 
 # %%
 trained_on = {kind: small.judged_kind(kind, 0, scale) for kind in ("untrained", *small.KINDS)}
@@ -727,10 +730,10 @@ claim("invariance.scenes-make-fewer-class-units", **{kind: numbers["ris"] for ki
 # one: the pairs that do match teach the same as before, and the others teach mostly nothing, as the two patterns of a
 # scene are independent.
 #
-# **How far this carries.** Our scenes are harsh: two objects, always unrelated, nothing else to agree on. In photographs
-# the things of a scene belong together. Van Gansbeke and others (arXiv:2106.05967) report, as we know second-hand, no sign
-# that contrastive training suffers from scenes. Others cut their crops by objects, and report a gain. It is an open matter;
-# what is shown here is the mechanism.
+# **How far this carries.** Our scenes are harsh: two objects, always unrelated, nothing else to agree on. In
+# photographs the things of a scene belong together. Van Gansbeke and others (arXiv:2106.05967) report, as we know
+# second-hand, no sign that contrastive training suffers from scenes. Others cut their crops by objects, and report a
+# gain. It is an open matter; what is shown here is the mechanism.
 
 # %%
 recorded(
@@ -747,8 +750,8 @@ recorded(
 # ## Experiment: which factors can be read off?
 #
 # RIS asks about the class, under a change of the rest. Turn it round: of all the factors that an image was drawn from,
-# which ones are still *there*, so that a linear map finds them? A network that is invariant to a factor has lost it. For
-# factors that are plain numbers the measure is $R^2$ of a linear regression.
+# which ones are still *there*, so that a linear map finds them? A network that is invariant to a factor has lost it.
+# For factors that are plain numbers the measure is $R^2$ of a linear regression.
 #
 # A hue is not a plain number. `0.99` and `0.01` are both red. No linear map can get that right, if the target jumps.
 #
@@ -778,8 +781,8 @@ verify("all lie on the circle", reds.norm(dim=1), 1)
 # %% [markdown]
 # {{exercise:recovered}}
 #
-# `h_train` is $(N, U)$ and `s_train` $(N, S)$: features and factors on which the map is fitted, by least squares and with a
-# constant. `h_test` and `s_test` are others. Return $R^2$ of each factor on the *test* samples, $(S,)$:
+# `h_train` is $(N, U)$ and `s_train` $(N, S)$: features and factors on which the map is fitted, by least squares and
+# with a constant. `h_test` and `s_test` are others. Return $R^2$ of each factor on the *test* samples, $(S,)$:
 #
 # $$R^2_j = 1 - \frac{\sum_n (s_{nj} - \hat s_{nj})^2}{\sum_n (s_{nj} - \bar s_j)^2} ,$$
 #
@@ -828,8 +831,8 @@ for name in ("untrained", "simclr", "supervised"):
 # (`evaluate.factor_probe`), which forgives features of which many say the same. The pattern, a class, is scored by
 # (accuracy $-$ chance) / ($1 -$ chance).
 #
-# **Predict.** The views recolour and crop. So colours and place change from view to view, and a method that is invariant to
-# its views has lost them. Do the features, taken *before* the projector, agree with this sentence?
+# **Predict.** The views recolour and crop. So colours and place change from view to view, and a method that is
+# invariant to its views has lost them. Do the features, taken *before* the projector, agree with this sentence?
 
 # %% alt="A table in shades of blue: ten factors down, encoders across, each cell with the score of a linear probe."
 factors = {one: recorded_numbers(f"invariance.factors-{one}") for one in small.ENCODERS}
@@ -849,14 +852,14 @@ plots.factor_table({one: {name: numbers[name] for name in small.FACTORS} for one
 # %% [markdown]
 # ### What you should see
 #
-# **What we wrote down before the runs.** The pattern rises with training, for all methods: it is what both views share. For
-# the rest, the sentence above is too simple. A crop changes the place of an object *in the view*, yet the network must know
-# where the object is to read its pattern, and the features are taken in front of the projector, where much of it is still
-# there. In lesson 00 the position was read off better after training than before. So look at three rows: the position, the
-# hue of the pattern, and the hue of the ground, which fills the rim of every crop.
+# **What we wrote down before the runs.** The pattern rises with training, for all methods: it is what both views share.
+# For the rest, the sentence above is too simple. A crop changes the place of an object *in the view*, yet the network
+# must know where the object is to read its pattern, and the features are taken in front of the projector, where much of
+# it is still there. In lesson 00 the position was read off better after training than before. So look at three rows:
+# the position, the hue of the pattern, and the hue of the ground, which fills the rim of every crop.
 #
-# "Invariant to what the views change" is a sentence about the *output* of the projector, on the views. It is no sentence
-# about the features.
+# "Invariant to what the views change" is a sentence about the *output* of the projector, on the views. It is no
+# sentence about the features.
 
 # %%
 recorded(
@@ -873,23 +876,23 @@ recorded(
 # %% [markdown]
 # ## Derivation: what two near latents agree on
 #
-# Now the other way round: no augmentations at all. An image is drawn from six latents $\ell$: place in $x$ and $y$, size,
-# turn, frequency, brightness. A pair of images has latents that are *near* each other, and everything else (hues, phase,
-# noise) is drawn anew. What will a method that aligns such pairs find?
+# Now the other way round: no augmentations at all. An image is drawn from six latents $\ell$: place in $x$ and $y$,
+# size, turn, frequency, brightness. A pair of images has latents that are *near* each other, and everything else (hues,
+# phase, noise) is drawn anew. What will a method that aligns such pairs find?
 #
 # Take one latent and ask for the function $g$ with mean 0 and variance 1 that the pair agrees on most: the largest
 # $\mathbb E[g(\ell)\, g(\ell')]$. That is an eigenvector of the move from $\ell$ to $\ell'$. Two laws:
 #
-# - *Gaussian*, $\ell' = \rho\,\ell + \sqrt{1-\rho^2}\,\epsilon$. The best function is the straight line $g(\ell) = \ell$, and
-#   its agreement is $\rho$. (The next one is a parabola, with $\rho^2$.)
-# - *Uniform*, with a move that is mirrored at the edges. The best function is half a cosine wave over the range: a line that
-#   bends flat at both edges.
+# - *Gaussian*, $\ell' = \rho\,\ell + \sqrt{1-\rho^2}\,\epsilon$. The best function is the straight line $g(\ell) =
+#   \ell$, and its agreement is $\rho$. (The next one is a parabola, with $\rho^2$.)
+# - *Uniform*, with a move that is mirrored at the edges. The best function is half a cosine wave over the range: a line
+#   that bends flat at both edges.
 #
-# With six independent latents, the six best functions are these six, one of each. So an embedding of six dimensions that
-# is aligned and uncorrelated holds a rotation of them. Under the Gaussian law it *is* the latents, up to a linear map.
-# Under the uniform one it cannot be: the squared correlation of half a cosine wave with its line is $96/\pi^4$. And if the
-# embedding must be Gaussian, as SIGReg asks, then each uniform latent has to be bent into a bell; the squared correlation
-# of the two is $3/\pi$.
+# With six independent latents, the six best functions are these six, one of each. So an embedding of six dimensions
+# that is aligned and uncorrelated holds a rotation of them. Under the Gaussian law it *is* the latents, up to a linear
+# map. Under the uniform one it cannot be: the squared correlation of half a cosine wave with its line is $96/\pi^4$.
+# And if the embedding must be Gaussian, as SIGReg asks, then each uniform latent has to be bent into a bell; the
+# squared correlation of the two is $3/\pi$.
 
 
 # %% tags=["nbval-check-output"] alt="Two panels. Gaussian latents: the function that a pair agrees on most lies on the straight line. Uniform latents: it bends flat at both edges."
@@ -917,17 +920,18 @@ print(f"96/pi^4 = {96 / math.pi**4:.3f}, 3/pi = {3 / math.pi:.3f}")
 figures.slowest_functions()
 
 # %% [markdown]
-# That is our own derivation, checked on a grid. The abstract of a recent paper (arXiv:2605.26379) claims more: alignment
-# together with a Gaussian embedding recovers Gaussian latents up to a linear map. We have read the abstract only, and do
-# not know its conditions.
+# That is our own derivation, checked on a grid. The abstract of a recent paper (arXiv:2605.26379) claims more:
+# alignment together with a Gaussian embedding recovers Gaussian latents up to a linear map. We have read the abstract
+# only, and do not know its conditions.
 #
 # ## Experiment: Gaussian and uniform latents
 #
 # Does it hold for images, a network, and a few hundred steps? Three objectives: SIGReg and VICReg with six dimensions,
-# InfoNCE with seven (its embeddings lie on a sphere, which takes one away). Two laws. As far as we know, nobody has shown
-# this figure on images. First a short run here, judged by your `recovered`.
+# InfoNCE with seven (its embeddings lie on a sphere, which takes one away). Two laws. As far as we know, nobody has
+# shown this figure on images. First a short run here, judged by your `recovered`.
 #
-# **Predict.** Which of the six latents is hardest? And is the difference between the laws larger or smaller than $1 - 3/\pi$?
+# **Predict.** Which of the six latents is hardest? And is the difference between the laws larger or smaller than $1 -
+# 3/\pi$?
 
 # %% alt="Two rows of eight images of striped discs: below each image its partner, at nearly the same place, size and turn, in other colours."
 from jemlib.data import latents
@@ -959,22 +963,23 @@ plots.factor_table(table or {"100 steps": dict(zip(latents.NAMES, map(float, r2)
 # %% [markdown]
 # ### What you should see
 #
-# **What we wrote down before the runs.** All three recover Gaussian latents far better than an untrained network does, and
-# not perfectly: a few hundred steps, a small network, stripes whose turn shows only where there is a stripe. Of the six,
-# the size of the disc should be hardest: it varies by little, and its rim is where noise and ground meet.
+# **What we wrote down before the runs.** All three recover Gaussian latents far better than an untrained network does,
+# and not perfectly: a few hundred steps, a small network, stripes whose turn shows only where there is a stripe. Of the
+# six, the size of the disc should be hardest: it varies by little, and its rim is where noise and ground meet.
 #
-# Between the laws the theory leaves little room. For SIGReg the best that there is under the uniform law is $3/\pi$, for an
-# uncorrelated embedding $96/\pi^4$. So the Gaussian law should win by a few hundredths at most, and a larger difference
-# would need another reason. The claims say what was found, and the table above says it for each latent. If a difference is
-# turned around there, believe the table: a network that has not converged owes nothing to a theorem about optima.
+# Between the laws the theory leaves little room. For SIGReg the best that there is under the uniform law is $3/\pi$,
+# for an uncorrelated embedding $96/\pi^4$. So the Gaussian law should win by a few hundredths at most, and a larger
+# difference would need another reason. The claims say what was found, and the table above says it for each latent. If a
+# difference is turned around there, believe the table: a network that has not converged owes nothing to a theorem about
+# optima.
 
 # %%
 recorded(
     "Mean $R^2$ over the six latents, Gaussian and uniform law: SIGReg {invariance.latents-sigreg: gaussian} and "
     "{invariance.latents-sigreg: uniform}, VICReg {invariance.latents-vicreg: gaussian} and "
     "{invariance.latents-vicreg: uniform}, InfoNCE {invariance.latents-info_nce: gaussian} and "
-    "{invariance.latents-info_nce: uniform}. Untrained, six dimensions: {invariance.latents-sigreg: gaussian_untrained} "
-    "and {invariance.latents-sigreg: uniform_untrained}."
+    "{invariance.latents-info_nce: uniform}. Untrained, six dimensions: "
+    "{invariance.latents-sigreg: gaussian_untrained} and {invariance.latents-sigreg: uniform_untrained}."
 )
 
 # %% [markdown]
@@ -984,7 +989,8 @@ recorded(
 #   constant does not reach.
 # - To choose $t$ is to choose $G$. With ties $G$ comes out lower: measure it again.
 # - Over the classes the mean of $I$ is 1, because of balance. Each unit has a budget.
-# - RIS takes the best of many, so noise scores above 1. Shuffle the classes among whole trajectories, and read both numbers.
+# - RIS takes the best of many, so noise scores above 1. Shuffle the classes among whole trajectories, and read both
+#   numbers.
 # - RIS does not see whether a unit is steady along a trajectory. It sees whether it knows the class.
 # - The official code chooses after the fact: noise gets a quarter. Do not compare it with the definition.
 # - Crops say "this is one thing". In a scene they often lie.
@@ -993,8 +999,8 @@ recorded(
 #
 # ### On photographs, and on a GPU
 #
-# Your own encoder is measured in three lines: `image_trajectories(images, "crop")`, then `measure_invariance(backbone, ...)`.
-# To train one, from a terminal in the course folder:
+# Your own encoder is measured in three lines: `image_trajectories(images, "crop")`, then `measure_invariance(backbone,
+# ...)`. To train one, from a terminal in the course folder:
 #
 # ```
 # jem train simclr --data cifar10 --scale cpu            # downloads CIFAR-10 once
@@ -1034,8 +1040,8 @@ objectives_so_far("simclr", "barlow_twins", "vicreg", "swav", "pcl", "byol", "si
 #
 # <details><summary>Answer</summary>
 #
-# 1, for any features whose units all fire, if classes and trajectories are balanced: nothing was chosen, and the mean of
-# $I$ over the classes is 1 for each unit.
+# 1, for any features whose units all fire, if classes and trajectories are balanced: nothing was chosen, and the mean
+# of $I$ over the classes is 1 for each unit.
 #
 # </details>
 #
@@ -1069,23 +1075,23 @@ objectives_so_far("simclr", "barlow_twins", "vicreg", "swav", "pcl", "byol", "si
 #
 # <details><summary>Answer</summary>
 #
-# It has lost it for a linear map. A non-linear one may still find it. And ask how the hue was coded: as a plain number it
-# jumps from 1 to 0 at red.
+# It has lost it for a linear map. A non-linear one may still find it. And ask how the hue was coded: as a plain number
+# it jumps from 1 to 0 at red.
 #
 # </details>
 
 # %% [markdown]
 # ## References
 #
-# We had the abstract and the official code of the first paper, not its text. So no equation numbers are given for it, and
-# none of its tables is quoted.
+# We had the abstract and the official code of the first paper, not its text. So no equation numbers are given for it,
+# and none of its tables is quoted.
 #
-# - S. Purushwalkam, A. Gupta: *Demystifying Contrastive Self-Supervised Learning: Invariances, Augmentations and Dataset
-#   Biases*, NeurIPS 2020, arXiv:2007.13916. Official code: senthilps8/demystifyssl (`measure_invariances.py`).
-# - I. Goodfellow, Q. Le, A. Saxe, H. Lee, A. Ng: *Measuring invariances in deep networks*, NeurIPS 2009. The ancestor of
-#   firing units (known to us second-hand).
-# - W. Van Gansbeke, S. Vandenhende, S. Georgoulis, L. Van Gool: *Revisiting contrastive methods for unsupervised learning of
-#   visual representations*, NeurIPS 2021, arXiv:2106.05967 (second-hand).
+# - S. Purushwalkam, A. Gupta: *Demystifying Contrastive Self-Supervised Learning: Invariances, Augmentations and
+#   Dataset Biases*, NeurIPS 2020, arXiv:2007.13916. Official code: senthilps8/demystifyssl (`measure_invariances.py`).
+# - I. Goodfellow, Q. Le, A. Saxe, H. Lee, A. Ng: *Measuring invariances in deep networks*, NeurIPS 2009. The ancestor
+#   of firing units (known to us second-hand).
+# - W. Van Gansbeke, S. Vandenhende, S. Georgoulis, L. Van Gool: *Revisiting contrastive methods for unsupervised
+#   learning of visual representations*, NeurIPS 2021, arXiv:2106.05967 (second-hand).
 # - R. Balestriero, Y. LeCun: *LeJEPA*, arXiv:2511.08544. SIGReg (official code).
 # - arXiv:2605.26379: Gaussian latents up to a linear map (abstract only).
 
@@ -1097,19 +1103,19 @@ objectives_so_far("simclr", "barlow_twins", "vicreg", "swav", "pcl", "byol", "si
 #
 # <details><summary>E6, E7, E8, P11</summary>
 #
-# **E6 (hand-written notes): nothing is in common.** They describe RIS as "commonalities in top k neurons for each classes".
-# No units are intersected or compared between classes. RIS is the mean over the classes of the mean of the $K$ largest
-# $I_y(i)$. Two perfect units for two classes have nothing in common, and the best score that there is.
+# **E6 (hand-written notes): nothing is in common.** They describe RIS as "commonalities in top k neurons for each
+# classes". No units are intersected or compared between classes. RIS is the mean over the classes of the mean of the
+# $K$ largest $I_y(i)$. Two perfect units for two classes have nothing in common, and the best score that there is.
 #
-# **E7 (hand-written notes): a floor.** $G(i) = 1/|Y|$ is the definition. The official code aims at $\max(1/|Y|, 5\%)$. With
-# the thousand objects of ALOI, each a class, that is 5 % and not 0.1 %.
+# **E7 (hand-written notes): a floor.** $G(i) = 1/|Y|$ is the definition. The official code aims at $\max(1/|Y|, 5\%)$.
+# With the thousand objects of ALOI, each a class, that is 5 % and not 0.1 %.
 #
-# **E8 (hand-written notes): an average of averages.** The formula of $L_y(i)$ is right. Its margin, "fraction of time $i$
-# neuron fires", is about one trajectory; each of them then has the same weight, whatever its length. The official code
-# averages over only those trajectories on which the unit fires, and takes the better sign on each.
+# **E8 (hand-written notes): an average of averages.** The formula of $L_y(i)$ is right. Its margin, "fraction of time
+# $i$ neuron fires", is about one trajectory; each of them then has the same weight, whatever its length. The official
+# code averages over only those trajectories on which the unit fires, and takes the better sign on each.
 #
-# **P11 (official code): a quarter for noise.** Because of E8, features of pure noise score about a quarter of the possible.
-# A shuffled baseline is not a luxury there.
+# **P11 (official code): a quarter for noise.** Because of E8, features of pure noise score about a quarter of the
+# possible. A shuffled baseline is not a luxury there.
 #
 # </details>
 
