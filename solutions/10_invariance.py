@@ -611,14 +611,15 @@ claim("invariance.labels-make-more-of-them", **{one: here["instance"][one] for o
 claim("invariance.an-unseen-turn-costs", **{one: here[one]["simclr"] for one in ("position", "rotation")})
 # The whole table, from the record.
 table = {name: recorded_numbers(f"invariance.{name.replace(' ', '-')}") for name in MOTIF_TRANSFORMATIONS}
-claim("invariance.occlusion", **table["occlusion"])
-claim("invariance.rotation", **table["rotation"])
-claim("invariance.position", **table["position"])
-claim("invariance.illumination-colour", **table["illumination colour"])
-claim("invariance.illumination-strength", **table["illumination strength"])
-claim("invariance.illumination-direction", **table["illumination direction"])
-claim("invariance.instance", **table["instance"])
-claim("invariance.instance-and-rotation", **table["instance and rotation"])
+if any(table.values()):
+    claim("invariance.occlusion", **table["occlusion"])
+    claim("invariance.rotation", **table["rotation"])
+    claim("invariance.position", **table["position"])
+    claim("invariance.illumination-colour", **table["illumination colour"])
+    claim("invariance.illumination-strength", **table["illumination strength"])
+    claim("invariance.illumination-direction", **table["illumination direction"])
+    claim("invariance.instance", **table["instance"])
+    claim("invariance.instance-and-rotation", **table["instance and rotation"])
 
 # %% alt="A table in shades of blue: transformations down, encoders across, each cell with a score and its shuffled baseline in brackets."
 figures.scores(
@@ -836,15 +837,16 @@ for name in ("untrained", "simclr", "supervised"):
 
 # %% alt="A table in shades of blue: ten factors down, encoders across, each cell with the score of a linear probe."
 factors = {one: recorded_numbers(f"invariance.factors-{one}") for one in small.ENCODERS}
-claim("invariance.factors-untrained", **factors["untrained"])
-claim("invariance.factors-supervised", **factors["supervised"])
-claim("invariance.factors-simclr", **factors["simclr"])
-claim("invariance.factors-barlow_twins", **factors["barlow_twins"])
-claim("invariance.factors-vicreg", **factors["vicreg"])
-claim("invariance.factors-swav", **factors["swav"])
-claim("invariance.factors-byol", **factors["byol"])
-claim("invariance.factors-sigreg", **factors["sigreg"])
-if not any(factors.values()):
+if any(factors.values()):
+    claim("invariance.factors-untrained", **factors["untrained"])
+    claim("invariance.factors-supervised", **factors["supervised"])
+    claim("invariance.factors-simclr", **factors["simclr"])
+    claim("invariance.factors-barlow_twins", **factors["barlow_twins"])
+    claim("invariance.factors-vicreg", **factors["vicreg"])
+    claim("invariance.factors-swav", **factors["swav"])
+    claim("invariance.factors-byol", **factors["byol"])
+    claim("invariance.factors-sigreg", **factors["sigreg"])
+else:
     print("Nothing is recorded yet: the picture shows the encoders that were trained here.")
     factors = {one: small.factors_of(one, 0, scale) for one in live}
 plots.factor_table({one: {name: numbers[name] for name in small.FACTORS} for one, numbers in factors.items()})
@@ -947,7 +949,7 @@ plots.image_grid([latents.draw_from_latents(part, draw).pixels for part in (z, n
 
 # %% alt="A table in shades of blue: six latents down; three objectives under two laws across."
 of_latents = {one: recorded_numbers(f"invariance.latents-{one}") for one in small.OBJECTIVES}
-if any(of_latents.values()) or not few:
+if any(of_latents.values()):
     claim("invariance.latents-sigreg", **of_latents["sigreg"])
     claim("invariance.latents-vicreg", **of_latents["vicreg"])
     claim("invariance.latents-info_nce", **of_latents["info_nce"])

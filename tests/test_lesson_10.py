@@ -1,4 +1,4 @@
-"""Lesson 10: its pictures draw, its scenes and crops are what they say, its theory is right, its claims' helpers too."""
+"""Lesson 10: its pictures draw, its scenes and crops are what they say, its theory is right, its claims are strict."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_with_equal_lengths_frames_may_change_places_within_a_class() -> None:
 def test_the_official_rate_is_that_of_the_library() -> None:
     trajectories = torch.arange(60).repeat_interleave(4)
     classes = trajectories // 3
-    h, place = noise(2, 240, 8), int(240 * 95 // 100)
+    h, place = noise(2, 240, 8), (240 * 95 // 100)
     ranked = h.sort(dim=0).values
     up, down = (h > ranked[place]).double(), (h < ranked[239 - place]).double()
     found = ris(h, trajectories, classes, 2, "official")
@@ -193,7 +193,7 @@ def test_short_runs_are_about_half_of_a_whole_one() -> None:
 def test_every_transformation_has_a_claim_and_it_fails_when_one_encoder_is_luck() -> None:
     for name in MOTIF_TRANSFORMATIONS:
         claim = claims.known()[f"invariance.{name.replace(' ', '-')}"]
-        numbers = {one: 3.0 for one in small.ENCODERS} | {f"{one}_shuffled": 1.9 for one in small.ENCODERS}
+        numbers = dict.fromkeys(small.ENCODERS, 3.0) | {f"{one}_shuffled": 1.9 for one in small.ENCODERS}
         assert claim.evaluate(numbers)
         assert claim.evaluate({**numbers, "untrained": 1.9})
         assert not claim.evaluate({**numbers, "byol": 2.2})
