@@ -574,7 +574,7 @@ for k in (10, 25):
 # recolour, and never turn an image. (b) Does the untrained network beat its shuffled baseline? (c) Under which
 # transformation is the gap to the supervised network largest?
 
-# %%
+# %% alt="A table in shades of blue: eight transformations down, three encoders across, each cell with a score and its shuffled baseline in brackets."
 from jemlib.data import load
 from jemlib.invariance.trajectories import MOTIF_TRANSFORMATIONS
 from jemlib.nets import features
@@ -605,8 +605,6 @@ verify(
     small.scored("simclr", "occlusion", 0, scale)["score"],
     tolerance=0.05,
 )
-
-# %% alt="A table in shades of blue: eight transformations down, three encoders across, each cell with a score and its shuffled baseline in brackets."
 figures.scores(here, title="trained here, one seed")
 
 # %%
@@ -784,57 +782,9 @@ print("distance of hues 0.01 and 0.50:", round(float((reds[0] - reds[2]).norm())
 verify("all lie on the circle", reds.norm(dim=1), 1)
 
 # %% [markdown]
-# {{exercise:recovered}}
-#
-# `h_train` is $(N, U)$ and `s_train` $(N, S)$: features and factors on which the map is fitted, by least squares and
-# with a constant. `h_test` and `s_test` are others. Return $R^2$ of each factor on the *test* samples, $(S,)$:
-#
-# $$R^2_j = 1 - \frac{\sum_n (s_{nj} - \hat s_{nj})^2}{\sum_n (s_{nj} - \bar s_j)^2} ,$$
-#
-# with the mean $\bar s_j$ of the test samples. 1 is perfect, 0 is a constant guess.
-
-
-# %% exercise="recovered"
-def recovered(h_train, s_train, h_test, s_test):
-    """R2 of each factor by a linear map that was fitted on other samples: (S,)."""
-
-    ### BEGIN SOLUTION
-    def with_one(h):
-        return torch.cat([h, torch.ones_like(h[:, :1])], dim=1)
-
-    weights = torch.linalg.lstsq(with_one(h_train), s_train).solution
-    residual = s_test - with_one(h_test) @ weights
-    deviation = s_test - s_test.mean(dim=0)
-    return 1 - residual.square().sum(dim=0) / deviation.square().sum(dim=0)
-    ### END SOLUTION
-
-
-# %% check="recovered"
-recovered = check(recovered)
-
-# %%
-train = load("motifs", "train", limit=400 if scale.name == "smoke" else small.PROBED)
-
-
-def targets(known):
-    """Plain numbers as they are; hues on the circle: (N, 8)."""
-    plain = [known["position"], *(known[name][:, None] for name in ("rotation", "frequency"))]
-    hues = [on_circle(known[name].double(), 1.0) for name in ("foreground_hue", "background_hue")]
-    return torch.cat([part.double() for part in (*plain, *hues)], dim=1)
-
-
-columns = ("x", "y", "rotation", "frequency", "foreground hue", "", "background hue", "")
-for name in ("untrained", "simclr", "supervised"):
-    parts = [
-        part for split in (train, held_out) for part in (features(live[name], split).double(), targets(split.factors))
-    ]
-    r2 = recovered(*parts)
-    print(f"{name:10s}", "  ".join(f"{c} {float(v):5.2f}" for c, v in zip(columns, r2) if c))
-
-# %% [markdown]
-# That was your $R^2$, for three encoders. The record has all eight of them, ten factors, and a little ridge penalty
-# (`evaluate.factor_probe`), which forgives features of which many say the same. The pattern, a class, is scored by
-# (accuracy $-$ chance) / ($1 -$ chance).
+# The record has eight encoders and ten factors, each read off the features by `evaluate.factor_probe`: ridge
+# regression, scored by $R^2$ on other images; hues on their circle, as you did. 1 is perfect, 0 is a constant guess.
+# The pattern, a class, is scored by (accuracy $-$ chance) / ($1 -$ chance).
 #
 # **Predict.** The views recolour and crop. So colours and place change from view to view, and a method that is
 # invariant to its views has lost them. Do the features, taken *before* the projector, agree with this sentence?
@@ -934,7 +884,52 @@ figures.slowest_functions()
 #
 # Does it hold for images, a network, and a few hundred steps? Three objectives: SIGReg and VICReg with six dimensions,
 # InfoNCE with seven (its embeddings lie on a sphere, which takes one away). Two laws. As far as we know, nobody has
-# shown this figure on images. First a short run here, judged by your `recovered`.
+# shown this figure on images.
+#
+# **How to judge.** By the best linear map from embedding to latents, on images that it was not fitted to.
+#
+# {{exercise:recovered}}
+#
+# `h_train` is $(N, U)$ and `s_train` $(N, S)$: features and factors on which the map is fitted, by least squares and
+# with a constant. `h_test` and `s_test` are others. Return $R^2$ of each factor on the *test* samples, $(S,)$:
+#
+# $$R^2_j = 1 - \frac{\sum_n (s_{nj} - \hat s_{nj})^2}{\sum_n (s_{nj} - \bar s_j)^2} ,$$
+#
+# with the mean $\bar s_j$ of the test samples. 1 is perfect, 0 is a constant guess.
+
+
+# %% exercise="recovered"
+def recovered(h_train, s_train, h_test, s_test):
+    """R2 of each factor by a linear map that was fitted on other samples: (S,)."""
+
+    ### BEGIN SOLUTION
+    def with_one(h):
+        return torch.cat([h, torch.ones_like(h[:, :1])], dim=1)
+
+    weights = torch.linalg.lstsq(with_one(h_train), s_train).solution
+    residual = s_test - with_one(h_test) @ weights
+    deviation = s_test - s_test.mean(dim=0)
+    return 1 - residual.square().sum(dim=0) / deviation.square().sum(dim=0)
+    ### END SOLUTION
+
+
+# %% check="recovered"
+recovered = check(recovered)
+
+# %% tags=["nbval-check-output"]
+turn = (torch.arange(4000, dtype=torch.float64) + 0.5) / 4000  # hues, evenly round the circle
+mixing = torch.tensor([[1.0, 0.5, -1.0], [0.3, 2.0, 1.0]], dtype=torch.float64)
+seen_hue = on_circle(turn, 1.0) @ mixing + 0.01 * torch.randn(4000, 3, generator=generator, dtype=torch.float64)
+odd, even_ = slice(1, None, 2), slice(0, None, 2)
+as_circle = recovered(seen_hue[odd], on_circle(turn[odd], 1.0), seen_hue[even_], on_circle(turn[even_], 1.0))
+as_number = recovered(seen_hue[odd], turn[odd, None], seen_hue[even_], turn[even_, None])
+verify("features that hold the hue: as a circle it is recovered", as_circle, 1, tolerance=1e-3)
+verify(
+    "as a plain number only 6/pi^2 of it, because the target jumps at red", as_number, 6 / math.pi**2, tolerance=1e-2
+)
+
+# %% [markdown]
+# Now the latents. First a short run here, judged by your `recovered`; the whole table comes from the record.
 #
 # **Predict.** Which of the six latents is hardest? And is the difference between the laws larger or smaller than $1 -
 # 3/\pi$?
