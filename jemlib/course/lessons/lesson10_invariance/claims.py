@@ -282,7 +282,7 @@ def latent_scores(
     parts: list[Tensor] = []
     for offset, n in ((0, 200 if few else 2000), (500, 100 if few else 1000)):
         images, z = latent_split(law, seed + offset, n)
-        parts += [embedded(net, objective, images), z]
+        parts += [embedded(net, objective, images).double(), z.double()]
     return (score or recovered)(*parts)
 
 
