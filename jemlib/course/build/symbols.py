@@ -116,6 +116,9 @@ I_inv   | $I$             | `target_conditioned_invariance` | (classes, $U$) | $
 K_top   | $K$             | `k`                  | number        | units chosen for each class | 10
 RIS     | $\mathrm{RIS}$  | `ris_score`          | number        | representation invariance score | 10
 latent  | $\ell$          | `draw_latents`       | (images, 6)   | what an image is drawn from: six numbers of mean 0 and variance 1 | 10
+tau_map | $\tau$          | `motif_trajectories` | image to image | a transformation of images | 10
+g_fun   | $g$             | `slowest`            | number to number | a function of one latent | 10
+R2      | $R^2$           | `recovered`          | one for each factor | share of a factor's variance that a linear map explains on new images | 10
 rho_lat | $\rho$          | `rho`                | number        | how near the latents of a pair are | 10
 """
 
