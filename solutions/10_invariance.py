@@ -56,7 +56,7 @@ print(f"Scale {scale.name}. Set the environment variable JEMLIB_SCALE to smoke, 
 # %% [markdown]
 # ## Notation
 #
-# {{symbols: tau_map M_img U_units h_feat s_sign t_fire f_fire G_rate T_traj y_class L_local I_inv K_top RIS R2 latent rho_lat g_fun}}
+# {{symbols}}
 #
 # The source notes write $t$ both for a transformation and for a threshold; here the transformation is $\tau$.
 # Indices: $i$ counts units, $x$ and $z$ are images, $y$ is a class, $|Y|$ the number of classes. $X_y$ are the images

@@ -102,6 +102,7 @@ f_row   | $f_i$           | `row_potential`      | $(N,)$        | logarithm of 
 g_col   | $g_k$           | `column_potential`   | $(K,)$        | logarithm of the factor of a column | 06
 H_q     | $H(q)$          | `code_entropy`       | number        | $-\sum_k q_k \log q_k$, in nats; in the code its mean over the samples | 06
 L_swav  | $L$             | `swav`               | number        | the loss | 06
+tau_map | $\tau$          | `motif_trajectories` | image to image | a transformation of images | 10
 M_img   | $M$             | `m`                  | number        | images | 10
 U_units | $U$             | `units`              | number        | units, that is entries of a feature vector | 10
 h_feat  | $h$             | `h`                  | $(M, U)$      | features of the images, one row for each | 10
@@ -116,7 +117,6 @@ I_inv   | $I$             | `target_conditioned_invariance` | (classes, $U$) | $
 K_top   | $K$             | `k`                  | number        | units chosen for each class | 10
 RIS     | $\mathrm{RIS}$  | `ris_score`          | number        | representation invariance score | 10
 latent  | $\ell$          | `draw_latents`       | (images, 6)   | what an image is drawn from: six numbers of mean 0 and variance 1 | 10
-tau_map | $\tau$          | `motif_trajectories` | image to image | a transformation of images | 10
 g_fun   | $g$             | `slowest`            | number to number | a function of one latent | 10
 R2      | $R^2$           | `recovered`          | one for each factor | share of a factor's variance that a linear map explains on new images | 10
 rho_lat | $\rho$          | `rho`                | number        | how near the latents of a pair are | 10
