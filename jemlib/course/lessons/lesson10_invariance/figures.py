@@ -196,11 +196,11 @@ def slowest_functions(rho: float = 0.9) -> Figure:
         for axis, law in zip(axes, ("gaussian", "uniform")):
             x, _, f = slowest(law, rho)
             inside = x.abs() <= 3
+            axis.plot(x[inside], f[inside], color=plots.COLOURS[0], linewidth=3, label="agreed on most")
             axis.plot(x[inside], x[inside], color=plots.COLOURS[1], linestyle="--", label="the latent itself")
-            axis.plot(x[inside], f[inside], color=plots.COLOURS[0], label="agreed on most")
-            axis.set(title=f"{law} latents", xlabel="latent $s$")
+            axis.set(title=f"{law} latents", xlabel="latent $\\ell$")
             axis.set_xlim(-3.1, 3.1)
-        axes[0].set_ylabel("function of $s$")
+        axes[0].set_ylabel("$g(\\ell)$")
         axes[0].legend(fontsize=9)
         plt.close(figure)
     return figure
