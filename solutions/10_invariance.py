@@ -648,7 +648,7 @@ figures.scores(
 # **The paper** measured photographs. Its code shows on which: occlusion on videos of GOT-10K, where the share that is
 # covered is labelled; viewpoint and illumination on the objects of ALOI, each object a class; instance and viewpoint on
 # PASCAL3D+. By its abstract, MoCo and PIRL learn features that are invariant to occlusion, and fail to capture
-# invariance to viewpoint and to the instance of a category; pairs of frames from videos raise that to viewpoint. We
+# invariance to viewpoint and to the instance of a category; training on videos raises that to viewpoint. We
 # could not check its tables, so no figure of it stands here. Compare with ours in one respect only: which row is the
 # weak one.
 
@@ -667,11 +667,11 @@ recorded(
 # %% [markdown]
 # ## Experiment: one object, or a scene
 #
-# Where should invariance to occlusion come from? The paper's answer is: from cropping. Two crops of an image with one
-# object in its middle show two parts of that object. To agree on them is to agree on an object of which a part is
-# hidden. That works because the images are *object-centred*: by the abstract, the methods gain from a clean,
-# object-centric training set like ImageNet. Two crops of a scene may show two different things, and a network that must
-# agree on them learns something false.
+# Where should invariance to occlusion come from? The paper's answer, as accounts of it have it, is: from cropping. Two
+# crops of an image with one object in its middle show two parts of that object. To agree on them is to agree on an
+# object of which a part is hidden. That works because the images are *object-centred*: by the abstract, the methods
+# gain from a clean, object-centric training set like ImageNet. Two crops of a scene may show two different things, and
+# a network that must agree on them learns something false.
 #
 # The notes' loss, the contrastive one (lesson 01), takes each pair of crops for two versions of one thing. How often is
 # that true? We can count, because we know where each object is. The cell draws the same objects alone and in pairs.
