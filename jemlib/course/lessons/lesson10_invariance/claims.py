@@ -71,7 +71,7 @@ def scores(transformation: str) -> Callable[[int, Scale], dict[str, float]]:
     """A claim's measurement: for each encoder its score and its shuffled baseline."""
 
     def measure(seed: int, scale: Scale) -> dict[str, float]:
-        numbers = {}
+        numbers: dict[str, float] = {}
         for encoder in ENCODERS:
             one = scored(encoder, transformation, seed, scale)
             numbers |= {encoder: one["score"], f"{encoder}_shuffled": one["shuffled"]}

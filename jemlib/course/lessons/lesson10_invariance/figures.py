@@ -178,7 +178,9 @@ def slowest(law: str, rho: float = 0.9, points: int = 401) -> tuple[Tensor, Tens
         images = [x + 4 * edge * turn for turn in range(-2, 3)] + [
             2 * edge - x + 4 * edge * turn for turn in range(-2, 3)
         ]
-        kernel = sum(torch.exp(-(image - x[:, None]).square() / (2 * variance)) for image in images)
+        kernel = torch.stack([torch.exp(-(image - x[:, None]).square() / (2 * variance)) for image in images]).sum(
+            dim=0
+        )
     p = p / p.sum()
     joint = p[:, None] * kernel / kernel.sum(dim=1, keepdim=True)
     joint = (joint + joint.T) / 2
