@@ -157,8 +157,8 @@ def recorded_numbers(claim: str, root: str | Path | None = None) -> dict[str, fl
     from jemlib.course.machinery import claims
 
     validate.choice("claim", claim, claims.known())
-    records: list[dict[str, Any]] = _record(root, "claims").get("claims", [])
-    record = next((r for r in records if r["id"] == claim), {"numbers": []})
+    records = _record(root, "claims").get("claims", [])
+    record: dict[str, Any] = next((r for r in records if r["id"] == claim), {"numbers": []})
     names = dict.fromkeys(name for numbers in record["numbers"] for name in numbers)
     values = {name: [n[name] for n in record["numbers"] if n.get(name) is not None] for name in names}
     return {name: sum(found) / len(found) for name, found in values.items() if found}
