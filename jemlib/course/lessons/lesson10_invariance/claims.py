@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from jemlib import losses
 from jemlib.course.machinery.claims import Claim, register
 from jemlib.course.machinery.lessons import lesson_of
-from jemlib.course.machinery.runs import splits, trained
+from jemlib.course.machinery.runs import trained
 from jemlib.data import Images, load, motifs
 from jemlib.data.images import SIZE
 from jemlib.data.latents import LAWS, NAMES, draw_from_latents, draw_latents, move_latents
@@ -99,8 +99,9 @@ FACTORS = (
 @lru_cache(maxsize=64)
 def factors_of(encoder: str, seed: int, scale: Scale) -> dict[str, float]:
     """How well each of FACTORS is read off the features of an encoder, by `evaluate.factor_probe`."""
-    held_out = splits(short(scale))[1]
-    train = load("motifs", "train", limit=400 if scale.name == "smoke" else PROBED)
+    few = scale.name == "smoke"
+    train = load("motifs", "train", limit=400 if few else PROBED)
+    held_out = load("motifs", "validation", limit=200 if few else None)
     parts: list[Any] = []
     for images in (train, held_out):
         known = images.factors or {}
