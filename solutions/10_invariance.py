@@ -642,6 +642,10 @@ figures.scores(
 # instance: labels say that all instances of a pattern are one class, the views never do. The criteria are in the
 # claims; the table below them says for how many seeds each holds.
 #
+# **The baseline is not one number.** It differs from row to row and from network to network. Where a transformation
+# hardly moves the features, a unit fires on whole trajectories, as the object code did, and luck is large. So two
+# scores in one row, or in one column, must not be compared without their brackets.
+#
 # **An anomaly to look for.** The score under *position* or *light* can be as high as it is because the class is easy
 # there, not because the unit is steady. RIS cannot tell the two apart, as the frames that changed places have shown.
 #
