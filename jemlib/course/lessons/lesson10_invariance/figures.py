@@ -121,7 +121,7 @@ def scores(table: Mapping[str, Mapping[str, float]], *, title: str = "") -> Figu
     gap = values - base
     with plots.style():
         figure, axis = plt.subplots(figsize=(1.15 * len(encoders) + 3.4, 0.5 * len(rows) + 1.3))
-        top = max(float(gap.max()), 1e-6)
+        top = max(float(gap.max()), 1.0)  # so that luck does not look like a difference
         image = axis.imshow(gap, cmap="Blues", vmin=0, vmax=top, aspect="auto")
         for (i, j), value in np.ndenumerate(values):
             colour = "white" if gap[i, j] > 0.6 * top else "black"
