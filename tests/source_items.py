@@ -12,8 +12,9 @@ from typing import NamedTuple
 START, CONTRASTIVE, BARLOW = "00_start_here", "01_contrastive", "02_barlow_twins"
 INVARIANCE = "10_invariance"
 BOTTLENECK, VICREG, COLLAPSE, SWAV = "03_information_bottleneck", "04_vicreg", "05_collapse", "06_swav_sinkhorn"
-LATER_PCL, LATER_BYOL, LATER_MASKING = "later: PCL", "later: BYOL", "later: masking"
-PLANNED = {LATER_PCL, LATER_BYOL, LATER_MASKING}
+PCL, BYOL = "07_pcl_em", "08_byol_simsiam"
+LATER_DINO, LATER_MASKING = "later: DINO", "later: masking"
+PLANNED = {LATER_DINO, LATER_MASKING}
 
 
 class Item(NamedTuple):
@@ -30,10 +31,11 @@ ERRATA: dict[str, tuple[str, ...]] = {
     "E4": (BOTTLENECK,),
     "E5": (CONTRASTIVE,),
     **{f"E{n}": (INVARIANCE,) for n in (6, 7, 8)},
-    **{f"E{n}": (LATER_PCL,) for n in range(9, 16)},
+    **{f"E{n}": (PCL,) for n in range(9, 16)},
     "E16": (VICREG,),
     **{f"E{n}": (SWAV,) for n in (17, 18, 19, 20)},
-    **{f"E{n}": (LATER_BYOL,) for n in (21, 22, 23, 24)},
+    **{f"E{n}": (BYOL,) for n in (21, 22)},
+    **{f"E{n}": (LATER_DINO,) for n in (23, 24)},
     "E25": (COLLAPSE,),
     "E26": (VICREG,),
     **{f"E{n}": (LATER_MASKING,) for n in (27, 28, 29)},
@@ -78,7 +80,22 @@ ITEMS = [
     Item("S0", "target-conditioned invariance", INVARIANCE, r"target-conditioned invariance"),
     Item("S0", "top-k neurons, RIS", INVARIANCE, r"representation invariance score"),
     # S0: PCL
-    Item("S0", "InfoNCE with a momentum encoder; EM; concentration; ProtoNCE", LATER_PCL),
+    Item("S0", "InfoNCE with a momentum encoder", PCL, r"momentum encoder, a queue"),
+    Item("S0", "maximise the log-likelihood", PCL, r"\\arg\\max_\\theta .{0,40}\\log p\(x_i"),
+    Item("S0", "latent variable, law of total probability", PCL, r"\*latent\*.{0,60}law of total probability"),
+    Item("S0", "how to optimise this?", PCL, r"How to optimise this\?"),
+    Item("S0", "the ELBO", PCL, r"evidence lower bound"),
+    Item("S0", "when the equality holds", PCL, r"When does equality hold"),
+    Item("S0", "E-step: k-means on momentum features", PCL, r"E-step is k-means, on the features \$v'_i\$"),
+    Item("S0", "sharper pdf", PCL, r"sharper pdf"),
+    Item("S0", "M-step", PCL, r"Derivation: the M-step"),
+    Item("S0", "uniformity assumption", PCL, r"p\(c_j\) = 1/K.{0,20}assumption"),
+    Item("S0", "isotropic Gaussians", PCL, r"isotropic Gaussians"),
+    Item("S0", "normalisation of v and c", PCL, r"2 - 2\\, v \\cdot c_j"),
+    Item("S0", "ProtoNCE", PCL, r"Derivation: ProtoNCE"),
+    Item("S0", "cluster m times; what if 1 is bad", PCL, r"what if 1 is bad"),
+    Item("S0", "concentration: smaller means high concentration", PCL, r"small \$\\phi\$ means high concentration"),
+    Item("S0", "should be smaller; smooth parameter", PCL, r"Why should it be small\?.*What does \$\\alpha\$ smooth"),
     # S4: non-contrastive methods and information
     Item("S4", "redundancy reduction, information maximisation", VICREG, r"information maximi[sz]ation"),
     Item("S4", "no special architecture", VICREG, r"special\s+architecture"),
@@ -101,7 +118,14 @@ ITEMS = [
     Item("S4", "preventing the trivial solution", SWAV, r"trivial solution"),
     Item("S4", "a batch or a pool of negatives", SWAV, r"pool of negative"),
     # S4: other methods
-    Item("S4", "BYOL, SimSiam, DINO, data2vec", LATER_BYOL),
+    Item("S4", "why they do not collapse is not yet available", BYOL, r"not yet\s+available"),
+    Item("S4", "implicit regularisation", BYOL, r"implicit\s+regulari[sz]ation"),
+    Item("S4", "the loss functions are local", BYOL, r"local"),
+    Item("S4", "BYOL: a predictor; the energy", BYOL, r"energy a cosine \*similarity\*"),
+    Item("S4", "no enforcement on negative pairs", BYOL, r"without negatives"),
+    Item("S4", "an asymmetrical architecture", BYOL, r"asymmetrical"),
+    Item("S4", "SimSiam: a regular backbone", BYOL, r"regular backbone"),
+    Item("S4", "DINO, data2vec", LATER_DINO),
     Item("S4", "starting from a trivial solution", COLLAPSE, r"trivial solution"),
     Item("S4", "training dynamics keep away from collapse", COLLAPSE, r"dynamics"),
     # S4: improvements

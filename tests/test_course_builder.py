@@ -229,6 +229,24 @@ def test_check_does_not_compare_what_was_printed(copied):
     assert build(root=copied, check=True) == []
 
 
+def test_a_cell_that_only_shows_a_record_follows_the_record_without_a_run(tmp_path):
+    def cell(source):
+        output = nbformat.v4.new_output("execute_result", data={"text/markdown": "old", "text/plain": "<Markdown>"})
+        return nbformat.v4.new_code_cell(source, outputs=[output])
+
+    shown = [cell('recorded_claims("02_barlow_twins")'), cell('recorded(\n    "No figure."\n)')]
+    other = [cell("recorded_claims(lesson)\nprint()"), cell("print('recorded')"), cell("")]
+    notebook = nbformat.v4.new_notebook(cells=[*shown, *other])
+    for one in (*shown, *other):
+        assert one.outputs[0].data["text/markdown"] == "old"
+    outputs._refresh_records(notebook, Path(__file__).parents[1])
+    claims, text = (one.outputs[0].data["text/markdown"] for one in shown)
+    assert claims.startswith("| claim |")
+    assert "validation" in claims
+    assert text.startswith("No figure.")
+    assert all(one.outputs[0].data["text/markdown"] == "old" for one in other)
+
+
 @pytest.mark.parametrize("damage", ["no outputs", "outputs cleared", "one cell not run", "an error"])
 def test_check_reports_a_solved_notebook_that_was_not_run_to_the_end(copied, damage):
     def spoil(notebook):

@@ -16,6 +16,7 @@ from torch.testing import assert_close
 from jemlib.diagnose import participation_ratio
 from jemlib.nets.predictors import direct_predictor
 from jemlib.theory import (
+    cosine_mode_dynamics,
     critical_weight_decay,
     fixed_points,
     linear_contrastive_dynamics,
@@ -436,3 +437,57 @@ def test_a_step_that_is_too_long_is_named_even_where_the_values_stay_finite():
         linear_contrastive_dynamics(x, strong, [0.3 * weight], dt=0.2)
     calm = linear_contrastive_dynamics(x, strong, [0.3 * weight], dt=0.02)
     assert (calm.loss.diff() <= 1e-9).all()
+
+
+# --- modes under the cosine -------------------------------------------------------------------------------------
+
+COSINE = {"sigma2": 0.5, "eta": 0.05, "steps": 200, "dt": 0.05}
+P0 = torch.tensor([0.6, 0.3, 0.03], dtype=torch.float64)
+S0 = torch.tensor([0.5, 0.1, 0.02], dtype=torch.float64)
+
+
+def cosine_of_matrices(w: Tensor, w_p: Tensor, target: Tensor, sigma2: float) -> Tensor:
+    """-E<W_p W x_1, W_a x_2> / sqrt(E|W_p W x_1|^2 E|W_a x_2|^2) for X = I and X' = sigma^2 I."""
+    both = (1 + sigma2) * ((w_p @ w).square().sum() * target.square().sum()).sqrt()
+    return -((w_p @ w) * target).sum() / both
+
+
+@pytest.mark.parametrize("alpha_p", [1.0, 2.5])
+def test_the_modes_under_the_cosine_move_as_gradient_descent_on_matrices_does(alpha_p: float) -> None:
+    v = rotation(7, 3)
+    w = (torch.diag(S0.sqrt()) @ v).requires_grad_()
+    w_p = torch.diag(P0).requires_grad_()
+    g_w, g_p = torch.autograd.grad(cosine_of_matrices(w, w_p, w.detach(), 0.5), (w, w_p))
+    dt = 1e-5
+    run = cosine_mode_dynamics(P0, S0, sigma2=0.5, eta=0.05, alpha_p=alpha_p, steps=1, dt=dt)
+    p_slope = -alpha_p * g_p.diagonal() - 0.05 * P0
+    w_slope = (-g_w @ v.T).diagonal() - 0.05 * S0.sqrt()
+    assert_close((run.p[1] - run.p[0]) / dt, p_slope, rtol=1e-4, atol=1e-6)
+    assert_close((run.s[1] - run.s[0]) / dt, 2 * S0.sqrt() * w_slope, rtol=1e-4, atol=1e-6)
+
+
+def test_under_the_cosine_lengths_decay_by_weight_decay_alone() -> None:
+    run = cosine_mode_dynamics(P0, S0, **COSINE)
+    shrunk = torch.exp(-2 * 0.05 * run.time)
+    assert_close(run.p.square().sum(dim=1), shrunk * P0.square().sum(), rtol=1e-6, atol=0)
+    assert_close(run.s.sum(dim=1), shrunk * S0.sum(), rtol=1e-6, atol=0)
+    assert_close(run.s - run.p.square(), shrunk[:, None] * (S0 - P0.square()), rtol=1e-6, atol=1e-9)
+
+
+def test_under_the_cosine_weak_modes_catch_up_where_the_squared_distance_loses_them() -> None:
+    start = torch.tensor([0.6, 0.03], dtype=torch.float64)
+    both = {"sigma2": 0.5, "eta": 0.05, "steps": 600, "dt": 0.05}
+    l2, cosine = mode_dynamics(start, start**2, **both), cosine_mode_dynamics(start, start**2, **both)
+    assert float(l2.p[-1, 1] / l2.p[-1, 0]) < 0.02
+    assert float(cosine.p[-1, 1] / cosine.p[-1, 0]) > 0.9
+
+
+def test_the_cosine_refuses_bad_input() -> None:
+    with pytest.raises(ValueError, match="s0 must have shape"):
+        cosine_mode_dynamics(P0, S0[:2], **COSINE)
+    with pytest.raises(TypeError, match="p0 must be a torch"):
+        cosine_mode_dynamics(0.3, S0, **COSINE)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="alpha_p must be a finite number > 0"):
+        cosine_mode_dynamics(P0, S0, alpha_p=0, **COSINE)
+    with pytest.raises(ValueError, match="s0 must be >= 0"):
+        cosine_mode_dynamics(P0, -S0, **COSINE)

@@ -22,6 +22,7 @@ from jemlib.losses import (
     kl_to_posterior,
     log_evidence,
     mixture_log_joint,
+    mixture_m_step,
     posterior,
     proto_nce,
     raw_concentration,
@@ -379,15 +380,59 @@ def test_em_never_lowers_the_likelihood_of_a_mixture() -> None:
     for _ in range(50):
         log_joint = mixture_log_joint(x, centres, sigma)
         likelihood.append(log_evidence(log_joint).mean().item())
-        q = posterior(log_joint)  # E-step; the M-step is the weighted mean and spread of each component
-        weights = q / q.sum(dim=0)
-        centres = weights.T @ x
-        sigma = (weights * (x - centres.T).square()).sum(dim=0).sqrt()
+        q = posterior(log_joint)
+        centres, sigma = mixture_m_step(x, q)
         # log p_new >= ELBO(Q, new) >= ELBO(Q, old) = log p_old
         bound = elbo(mixture_log_joint(x, centres, sigma), q).mean().item()
         assert bound >= likelihood[-1] - 1e-12
     assert all(after >= before - 1e-12 for before, after in pairwise(likelihood))
     assert likelihood[-1] > likelihood[0] + 0.3
+
+
+@given(seed=seeds, n=sizes, k=sizes, d=sizes)
+def test_the_m_step_is_the_weighted_means_and_spreads(seed: int, n: int, k: int, d: int) -> None:
+    v, q = normal(seed, n, d), torch.softmax(normal(seed + 1, n, k), dim=1)
+    centres, sigma = mixture_m_step(v, q)
+    for j in range(k):
+        weights = [float(q[i, j]) for i in range(n)]
+        mean = [sum(w * x[m] for w, x in zip(weights, rows(v))) / sum(weights) for m in range(d)]
+        assert_close(centres[j].tolist(), mean, rtol=1e-10, atol=1e-12)
+        spread = sum(w * math.dist(x, mean) ** 2 for w, x in zip(weights, rows(v))) / (d * sum(weights))
+        assert_close(sigma[j].item(), math.sqrt(spread), rtol=1e-9, atol=1e-12)
+
+
+@given(seed=seeds, n=st.integers(3, 9), k=st.integers(1, 4), d=st.integers(1, 4))
+def test_the_m_step_maximises_the_bound(seed: int, n: int, k: int, d: int) -> None:
+    v, q = normal(seed, n, d), torch.softmax(normal(seed + 1, n, k), dim=1)
+    fit = mixture_m_step(v, q)
+
+    def bound(centres: Tensor, sigma: Tensor) -> Tensor:
+        return elbo(mixture_log_joint(v, centres, sigma), q).sum()
+
+    leaves = [x.clone().requires_grad_() for x in fit]
+    for slope in torch.autograd.grad(bound(*leaves), leaves):
+        assert_close(slope, torch.zeros_like(slope), rtol=0, atol=1e-7)
+    for trial in range(5):
+        centres = fit.centres + 0.1 * normal(seed + trial, k, d)
+        assert bound(centres, fit.sigma * positive(seed + trial, k)) <= bound(*fit) + 1e-9
+
+
+def test_hard_assignments_make_the_m_step_that_of_k_means_and_it_passes_gradcheck() -> None:
+    v, hard = normal(0, 9, 3), torch.arange(9) % 3
+    one_hot = torch.nn.functional.one_hot(hard, 3).double()
+    means = torch.stack([v[hard == j].mean(dim=0) for j in range(3)])
+    assert_close(mixture_m_step(v, one_hot).centres, means, rtol=1e-12, atol=1e-14)
+    soft = torch.softmax(normal(1, 9, 3), dim=1)
+    assert torch.autograd.gradcheck(lambda x: tuple(mixture_m_step(x, soft)), v.requires_grad_())
+
+
+def test_a_component_on_one_point_has_no_spread_and_the_mixture_refuses_it() -> None:
+    v, q = normal(0, 4, 2), torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]])
+    fit = mixture_m_step(v, q)
+    assert_close(fit.centres[0], v[0])
+    assert fit.sigma[0] == 0
+    with pytest.raises(ValueError, match=r"^sigma must be > 0"):
+        mixture_log_joint(v, *fit)
 
 
 def test_a_small_sigma_makes_the_posterior_the_hard_assignment_of_k_means() -> None:
@@ -462,6 +507,7 @@ def test_autocast_changes_nothing() -> None:
         lambda: proto_nce(v, c, s, phi),
         lambda: info_nce_queue(v, c, queue),
         lambda: (mixture_log_joint(v, c, 0.5), elbo(v, q), kl_to_posterior(v, q), log_evidence(v), posterior(v)),
+        lambda: mixture_m_step(v, q),
         lambda: (concentration(v.norm(dim=1), s // 2, 8, 0.2),),
     ]
     for function in functions:
@@ -512,6 +558,10 @@ BAD: list[tuple[Any, type[Exception], str]] = [
     (lambda: kl_to_posterior(J, Q[:3]), ValueError, r"^log_joint and q must have the same shape"),
     (lambda: log_evidence(J - math.inf), ValueError, r"^log_joint must be finite"),
     (lambda: posterior(J[0]), ValueError, r"^log_joint must have shape"),
+    (lambda: mixture_m_step([1.0], Q), TypeError, r"^v must be a torch.Tensor .* got list"),
+    (lambda: mixture_m_step(V, Q[:3]), ValueError, r"^q must have shape \(N, K\), N = 4.*\(3, 2\)"),
+    (lambda: mixture_m_step(V, Q * 2), ValueError, r"^q must have .* rows that sum to 1"),
+    (lambda: mixture_m_step(V, torch.eye(2)[[0, 0, 0, 0]]), ValueError, r"some mass; component 1 has none"),
     (lambda: mixture_log_joint(V, C, 0.0), ValueError, r"^sigma must be a finite number > 0"),
     (lambda: mixture_log_joint(V, C, -PHI), ValueError, r"^sigma must be > 0; got a smallest entry of -1"),
     (lambda: mixture_log_joint(V, C[:, :1], 1.0), ValueError, r"^v and centres must have the same number of dim"),

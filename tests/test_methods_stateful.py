@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.metrics import normalized_mutual_info_score
 from torch import Tensor
 
 from jemlib.data import Images, load
@@ -263,6 +264,40 @@ def test_k_means_finds_planted_clusters() -> None:
     features = F.normalize(torch.eye(3, 8)[truth] + 0.05 * torch.randn(60, 8, generator=generator), dim=1)
     found = cluster(features, 3, 0.2, seed=1)
     assert len({(int(a), int(b)) for a, b in zip(truth, found.assignments)}) == 3
+
+
+def test_a_random_clustering_is_a_partition_into_equal_parts_that_says_nothing_about_the_features() -> None:
+    truth = torch.arange(3).repeat(40)
+    features = F.normalize(torch.eye(3, 8)[truth] + 0.05, dim=1)
+    found = cluster(features.clone(), 3, 0.2, seed=1, random=True)
+    assert found.assignments.bincount().tolist() == [40, 40, 40]
+    assert not torch.equal(found.assignments, cluster(features.clone(), 3, 0.2, seed=2, random=True).assignments)
+    assert normalized_mutual_info_score(truth, found.assignments) < 0.1
+    means = torch.stack([features[found.assignments == j].mean(dim=0) for j in range(3)])
+    torch.testing.assert_close(found.prototypes, F.normalize(means, dim=1))
+    # Each part is a sample of everything, so all prototypes lie near the mean of everything.
+    assert float((found.prototypes @ found.prototypes.T).min()) > 0.9
+
+
+def test_a_loss_of_ones_own_is_the_prototype_term_of_pcl(images: Images, views: Tensor) -> None:
+    """It is called for each clustering and view; its mean takes the place of ProtoNCE, and MoCo's term stays."""
+    seen = []
+
+    def own(v: Tensor, prototypes: Tensor, assignments: Tensor, phi: Tensor) -> Tensor:
+        seen.append((tuple(v.shape), tuple(prototypes.shape), assignments.tolist(), tuple(phi.shape)))
+        return v.sum() * 0 + len(prototypes)
+
+    index = torch.arange(len(views[0])) + 5
+    method, plain = build("pcl", **PCL, loss=own), build("pcl", **PCL)
+    for one in (method, plain):
+        one.e_step(images)
+    mine, theirs = (one.step(Batch(views, index, images)) for one in (method, plain))
+    assert float(mine.prototype) == 4  # the mean of 3 and 5 clusters
+    assert mine.instance == theirs.instance
+    assert method.whose_loss == "your own"
+    own_ids = [c.assignments[index].tolist() for c in method.clusterings]
+    assert [s[2] for s in seen] == 2 * own_ids
+    assert [s[0] for s in seen] == 4 * [(len(index), 8)]
 
 
 def test_more_clusters_than_images_is_an_error() -> None:

@@ -52,12 +52,14 @@ from jemlib.losses.duality import (
 )
 from jemlib.losses.info_nce import ContrastiveLoss, decoupled_info_nce, info_nce, nt_xent
 from jemlib.losses.pcl import (
+    MixtureFit,
     concentration,
     elbo,
     info_nce_queue,
     kl_to_posterior,
     log_evidence,
     mixture_log_joint,
+    mixture_m_step,
     posterior,
     proto_nce,
     raw_concentration,
@@ -81,6 +83,7 @@ __all__ = [
     "GaussianBottleneck",
     "InformationBottleneck",
     "LeJEPALoss",
+    "MixtureFit",
     "SIGRegLoss",
     "SimDINOLoss",
     "SimSiamLoss",
@@ -126,6 +129,7 @@ __all__ = [
     "log_determinant_term",
     "log_evidence",
     "mixture_log_joint",
+    "mixture_m_step",
     "mutual_information",
     "noncontrastive_criterion",
     "nt_xent",

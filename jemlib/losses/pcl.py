@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -228,6 +229,46 @@ def kl_to_posterior(log_joint: Tensor, q: Tensor) -> Tensor:
     log_joint, q = _joint_and_q(log_joint, q)
     # sum_c Q log Q - sum_c Q log p(c | x)
     return -(q * torch.log_softmax(log_joint, dim=1) + torch.special.entr(q)).sum(dim=1)
+
+
+class MixtureFit(NamedTuple):
+    """The parameters of K isotropic Gaussians: `centres` `(K, D)` and standard deviations `sigma` `(K,)`."""
+
+    centres: Tensor
+    sigma: Tensor
+
+
+@full_precision
+def mixture_m_step(v: Tensor, q: Tensor) -> MixtureFit:
+    """The M-step of K isotropic Gaussians with a uniform prior: the maximum of `sum_i elbo_i` for a fixed `q`.
+
+    Convention: a standard deviation for each component, shared by its D dimensions. It is 0 where all the mass of a
+    component lies on one point: the likelihood has no maximum there, and `mixture_log_joint` refuses such a sigma.
+
+    Args:
+        v: `(N, D)` samples, N >= 1; not normalised inside.
+        q: `(N, K)`, rows are distributions; `posterior` in EM, one-hot rows in k-means.
+
+    Returns:
+        MixtureFit; centres are weighted means, so they lie among the samples.
+
+    Raises:
+        TypeError, ValueError: an argument has the wrong type or shape, holds NaN, rows of `q` do not sum to 1, or a
+            component has no mass at all.
+
+    Source: the gradient of the bound set to zero; derived in lesson 07.
+    """
+    v = validate.embeddings("v", v, min_samples=1)
+    q = validate.finite_float("q", validate.tensor("q", q, "N K", N=v.shape[0])).to(v)
+    validate.distributions("q", q)
+    mass = q.sum(dim=0)
+    if mass.min() <= 0:
+        raise ValueError(f"q must give every component some mass; component {int(mass.argmin())} has none.")
+    # c_j = sum_i q_ij v_i / sum_i q_ij
+    centres = q.T @ v / mass[:, None]
+    squares = (v[:, None, :] - centres).square().sum(dim=2)
+    # sigma_j^2 = sum_i q_ij |v_i - c_j|^2 / (D sum_i q_ij)
+    return MixtureFit(centres, ((q * squares).sum(dim=0) / (v.shape[1] * mass)).sqrt())
 
 
 # --- checks -----------------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ class Clustering(NamedTuple):
     phi: Tensor  # (K,) concentrations: temperatures of the prototypes, with mean tau
 
 
-def cluster(unit: Tensor, num_clusters: int, temperature: float, seed: int) -> Clustering:
+def cluster(unit: Tensor, num_clusters: int, temperature: float, seed: int, *, random: bool = False) -> Clustering:
     """The E-step: hard assignments by k-means, and how concentrated each cluster is.
 
     Distances are to the centroid as k-means leaves it; the prototypes are the centroids normalised.
@@ -45,7 +45,8 @@ def cluster(unit: Tensor, num_clusters: int, temperature: float, seed: int) -> C
         unit: `(N, D)`, features of unit norm.
         num_clusters: K, 1 <= K <= N.
         temperature: mean of the concentrations, > 0.
-        seed: of k-means' start.
+        seed: of k-means' start, or of the random partition.
+        random: a random partition in place of k-means, with the means of its parts for centroids: a bad clustering.
 
     Raises:
         ValueError: there are fewer samples than clusters.
@@ -54,14 +55,25 @@ def cluster(unit: Tensor, num_clusters: int, temperature: float, seed: int) -> C
     """
     if num_clusters > len(unit):
         raise ValueError(f"num_clusters must be <= the number of images {len(unit)}; got {num_clusters}.")
-    # One start and few iterations: clusters are needed again soon, and the features move in between.
-    kmeans = KMeans(num_clusters, init="random", n_init=1, max_iter=20, random_state=seed, copy_x=False)
-    kmeans.fit(unit.cpu().numpy())
-    assignments = torch.from_numpy(kmeans.labels_).long().to(unit.device)
-    centroids = torch.from_numpy(kmeans.cluster_centers_).to(unit)
+    if random:
+        assignments = random_partition(len(unit), num_clusters, seed).to(unit.device)
+        centroids = torch.zeros_like(unit[:num_clusters]).index_add(0, assignments, unit)
+        centroids = centroids / assignments.bincount(minlength=num_clusters)[:, None]
+    else:
+        # One start and few iterations: clusters are needed again soon, and the features move in between.
+        kmeans = KMeans(num_clusters, init="random", n_init=1, max_iter=20, random_state=seed, copy_x=False)
+        kmeans.fit(unit.cpu().numpy())
+        assignments = torch.from_numpy(kmeans.labels_).long().to(unit.device)
+        centroids = torch.from_numpy(kmeans.cluster_centers_).to(unit)
     distances = (unit - centroids[assignments]).norm(dim=1)
     phi = concentration(distances, assignments, num_clusters, temperature)
     return Clustering(assignments, F.normalize(centroids, dim=1), phi)
+
+
+def random_partition(n: int, num_clusters: int, seed: int) -> Tensor:
+    """Ids `(N,)` of parts whose sizes differ by one at most, so that none is empty; by `seed` alone."""
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    return torch.empty_like(order).index_copy(0, order, torch.arange(n) % num_clusters)
 
 
 class PCL(Method):
@@ -71,7 +83,7 @@ class PCL(Method):
     """
 
     name = "pcl"
-    loss_function = staticmethod(info_nce_queue)
+    loss_function = staticmethod(proto_nce)  # of one clustering; the instance term is `info_nce_queue`
     queue: Tensor
 
     @dataclass(frozen=True, kw_only=True)
@@ -128,15 +140,14 @@ class PCL(Method):
         return PCLLoss(instance + prototype, instance, prototype, instance.new_full((), self.nmi))
 
     def instance_term(self, query: Tensor, key: Tensor) -> Tensor:
-        total: Tensor = self.loss(query, key, self.queue, self.config.temperature).total
-        return total
+        return info_nce_queue(query, key, self.queue, self.config.temperature).total
 
     def prototype_term(self, query: Tensor, batch: Batch) -> Tensor:
         """ProtoNCE, averaged over the clusterings; 0 before the first E-step."""
         if not self.clusterings:
             return query.new_zeros((), dtype=torch.float32)
         index = images_of(batch)[1].to(query.device)
-        terms = [proto_nce(query, c.prototypes, c.assignments[index], c.phi).total for c in self.clusterings]
+        terms = [self.loss(query, c.prototypes, c.assignments[index], c.phi).total for c in self.clusterings]
         return torch.stack(terms).mean()
 
     @torch.no_grad()

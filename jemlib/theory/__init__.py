@@ -11,6 +11,7 @@ from jemlib.theory.collapse import (
 )
 from jemlib.theory.dynamics import (
     ContrastiveDynamics,
+    cosine_mode_dynamics,
     critical_weight_decay,
     fixed_points,
     linear_contrastive_dynamics,

@@ -95,6 +95,51 @@ def mode_dynamics(
     return ModeDynamics(_times(steps, dt), *(torch.stack(values) for values in zip(*trajectory)))
 
 
+def cosine_mode_dynamics(
+    p0: Tensor, s0: Tensor, *, sigma2: float, eta: float, alpha_p: float = 1.0, steps: int = 2000, dt: float = 0.05
+) -> ModeDynamics:
+    """Follow all eigenmodes of a linear SimSiam that is trained with the cosine instead of the squared distance.
+
+    As `mode_dynamics`, for the loss `-E<p, sg z> / (|p| |z|)` where both lengths are replaced by their root mean
+    squares over the data: `|p|^2 -> (1 + sigma^2) sum_k p_k^2 s_k`, `|z|^2 -> (1 + sigma^2) sum_k s_k`. That is a
+    simplification; lengths concentrate when there are many dimensions. Through them the modes hang together.
+
+    Without weight decay `sum_k p_k^2` and `sum_k s_k` stand still, because the loss is blind to lengths; with it they
+    decay as `e^(-2 eta t)`, and so does `s - p^2 / alpha_p`. What moves is the share of each mode.
+
+    Args:
+        p0: `(K,)` initial eigenvalues of the predictor, K modes.
+        s0: `(K,)` initial eigenvalues of the correlation, >= 0.
+        sigma2, eta, alpha_p, steps, dt: as `mode_dynamics`.
+
+    Returns:
+        ModeDynamics with p and s `(T, K)`; tau is 1 throughout.
+
+    Raises:
+        TypeError, ValueError: an argument has the wrong type, shape or range, or the integration diverges: the smaller
+            the lengths, the larger the gradient, so a long run with weight decay needs a short step.
+
+    Source: our derivation; the question is that of Bao, 2309.16109.
+    """
+    for name, number in (("sigma2", sigma2), ("eta", eta)):
+        validate.number(name, number, at_least=0)
+    validate.number("alpha_p", alpha_p, above=0)
+    validate.tensor("p0", p0, "modes")
+    validate.tensor("s0", s0, "modes", modes=len(p0))
+    p, s = _values("p0", p0), _values("s0", s0, at_least=0)
+
+    def field(state: State) -> State:
+        p, s = state
+        predicted, agreed = (p * p * s).sum(), (p * s).sum()
+        # [1 - p_j sum_k p_k s_k / sum_k p_k^2 s_k] / ((1 + sigma^2) sqrt(sum_k p_k^2 s_k) sqrt(sum_k s_k))
+        gain = (1 - p * agreed / predicted) / ((1 + sigma2) * (predicted * s.sum()).sqrt())
+        return alpha_p * s * gain - eta * p, 2 * p * s * gain - 2 * eta * s
+
+    trajectory = [torch.stack(state) for state in _integrate(field, (p, s), steps, dt)]
+    p_all, s_all = torch.stack(trajectory, dim=1)
+    return ModeDynamics(_times(steps, dt), p_all, s_all, torch.ones_like(p_all))
+
+
 def fixed_points(tau: float, sigma2: float, eta: float) -> FixedPoints | None:
     """Where a mode can rest besides 0, once `s = p^2 / alpha_p`: `p' = p^2 [tau - (1 + sigma^2) p] - eta p`.
 

@@ -41,6 +41,7 @@ from jemlib.course.build.outputs import (
     _execute,
     _is_executed,
     _label_pictures,
+    _refresh_records,
 )
 from jemlib.course.build.readme import filled, read_record
 from jemlib.course.machinery.exercises import REGISTRY, Exercise, of_lesson, repository_root
@@ -93,7 +94,7 @@ def build(
         names: lessons such as "02_barlow_twins" or "02"; None means all, and then left-over notebooks count as well.
         check: write nothing.
         execute: run the solved notebook always (True), never (False), or when its code changed or it has no
-            outputs (None). Changes in prose keep the outputs.
+            outputs (None). Changes in prose keep the outputs, and those that show a record follow results/.
         root: the folder that holds lessons/ and solutions/; None means this repository.
         report: called with a line of text before each lesson that is executed.
 
@@ -115,6 +116,7 @@ def build(
         fresh = committed is not None and _is_executed(committed) and _code(committed) == _code(solved)
         if fresh and committed is not None and not (execute and not check):
             _adopt_outputs(solved, committed)
+            _refresh_records(solved, root)
         elif check or execute is False:
             changed += [paths[1].relative_to(root)] if check else []
             solved = None

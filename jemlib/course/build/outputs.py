@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from IPython.display import Markdown
+
 from jemlib.course.build import edition
+from jemlib.course.machinery import records
 
 # A cell may take this long. The `cpu` scale promises a minute per run, and a cell may hold several.
 CELL_SECONDS = 1200
@@ -36,6 +41,33 @@ def _adopt_outputs(notebook: Any, executed: Any) -> None:
     old = [cell for cell in executed.cells if cell.cell_type == "code"]
     for cell, done in zip((cell for cell in notebook.cells if cell.cell_type == "code"), old):
         cell.outputs, cell.execution_count = done.outputs, done.execution_count
+
+
+# What reads results/ alone: it needs no run, and must say what stands there now.
+_OF_RECORDS: dict[str, Callable[..., Markdown]] = {
+    f.__name__: f for f in (records.recorded, records.recorded_claims, records.objectives_so_far)
+}
+
+
+def _refresh_records(notebook: Any, root: Path) -> None:
+    """The outputs of cells that only show a record are made anew: a record may have been measured again."""
+    for cell in notebook.cells:
+        call = _record_call(cell.source) if cell.cell_type == "code" else None
+        if call is None:
+            continue
+        name, arguments = call
+        for output in cell.outputs:
+            if "text/markdown" in output.get("data", {}):
+                output.data["text/markdown"] = str(_OF_RECORDS[name](*arguments, root=root).data)
+
+
+def _record_call(source: str) -> tuple[str, list[Any]] | None:
+    """The function and its arguments, where a cell is nothing but such a call: `recorded_claims("02_barlow_twins")`."""
+    body = ast.parse(source).body
+    call = body[0].value if len(body) == 1 and isinstance(body[0], ast.Expr) else None
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id not in _OF_RECORDS:
+        return None
+    return call.func.id, [ast.literal_eval(argument) for argument in call.args]
 
 
 def _label_pictures(notebook: Any, path: Path) -> None:

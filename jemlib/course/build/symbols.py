@@ -20,15 +20,15 @@ MARK = re.compile(r"^\{\{symbols(?::([^}]*))?\}\}$", re.MULTILINE)
 HEAD = "| symbol | in code | shape | meaning |\n| --- | --- | --- | --- |"
 
 TABLE = r"""
-N       | $N$             | `n`                  | number        | samples in the batch | 00 01 02 03 04 05 06
-D       | $D$             | `d`                  | number        | dimensions of an embedding | 00 01 02 03 04 05 06
+N       | $N$             | `n`                  | number        | samples in the batch | 00 01 02 03 04 05 06 07 08
+D       | $D$             | `d`                  | number        | dimensions of an embedding | 00 01 02 03 04 05 06 07 08
 V_views | $V$             | `views`              | number        | views of each image | 03
 x       | $x$             | `x`                  | $(N, 3, 32, 32)$ | images: three channels, 32 x 32 pixels | 00
 f       | $f$             | `backbone`           |               | encoder: a view to features $h$, $(N, D)$ | 00
 g       | $g$             | `projector`          |               | features to embeddings | 00
 Z       | $Z$             | `z`                  | $(N, D)$      | embeddings of one view; one row for each image | 05 06
-Z_A     | $Z^A$           | `z_a`                | $(N, D)$      | embeddings of view A; one row for each image | 00 01 02 04
-Z_B     | $Z^B$           | `z_b`                | $(N, D)$      | embeddings of view B of the same images, in the same order | 00 01 02 04
+Z_A     | $Z^A$           | `z_a`                | $(N, D)$      | embeddings of view A; one row for each image | 00 01 02 04 08
+Z_B     | $Z^B$           | `z_b`                | $(N, D)$      | embeddings of view B of the same images, in the same order | 00 01 02 04 08
 Z_hat   | $\hat Z$        | `standardize`        | $(N, D)$      | the embeddings, each dimension centred and scaled over the batch | 02
 z_bar   | $\bar z$        | `z.mean`             | $(D,)$        | mean of the rows of a branch | 04
 E       | $E$             | `energy`             | number        | how badly the pairs fit together | 00
@@ -38,7 +38,7 @@ s_cos   | $s_{ij}$        | `similarity`         | $(M, N)$      | cosine of que
 labels  | $\ell_j$        | `labels`             | $(N,)$        | class of bank row $j$, a whole number from 0 | 00
 votes   | $V_{ic}$        | `votes`              | $(M, \text{classes})$ | votes that query $i$ gets for class $c$ | 00
 k       | $k$             | `k`                  | number        | neighbours that vote | 00
-tau     | $\tau$          | `temperature`        | number        | temperature: the smaller, the more the nearest count | 00 01 02 05 06
+tau     | $\tau$          | `temperature`        | number        | temperature: the smaller, the more the nearest count | 00 01 02 05 06 07
 kappa   | $\kappa$        | `kappa`              | number        | $1/\tau$ | 01
 sigma_r | $\sigma_r$      | `sigma`, `svdvals`   | $\min(N, D)$  | singular values of a batch of embeddings, not centred | 00 05
 p_r     | $p_r$           | `p`                  | $\min(N, D)$  | share of each singular value in their sum | 00
@@ -51,7 +51,7 @@ L_nce   | $L$             | `info_nce`           | number        | the loss, in 
 alpha   | $\alpha$        | `alpha`              | number        | power of the distance in the alignment | 01
 t       | $t$             | `t`                  | number        | inverse width of the kernel in the uniformity | 01
 R       | $R$             | `queue`              | number        | keys of earlier batches in the queue, an $(R, D)$ matrix | 01
-m       | $m$             | `momentum`           | number        | share of the old weights that a momentum encoder keeps in a step | 01
+m       | $m$             | `momentum`           | number        | share of the old weights that a momentum encoder keeps in a step | 01 08
 C       | $C$             | `cross_correlation`  | $(D, D)$      | correlation of dimension $i$ of view A with dimension $j$ of view B | 02 03
 mu_eig  | $\mu_k$         | `mu`                 | $(D,)$        | eigenvalues of $C$ where it is symmetric, that is for identical views | 02
 G       | $G$             | `g_c`                | $(D, D)$      | the gradient with respect to $C$, $\partial L / \partial C$ | 02
@@ -85,12 +85,12 @@ lam_eig | $\lambda_k$     | `squared`            | $\min(N, D)$  | squares of th
 c_const | $c$             | `c`                  | $(D,)$        | the constant embedding of a complete collapse | 05
 v_pert  | $v$             | `v`                  | $(N, D)$      | a perturbation of it, one row for each sample | 05
 h       | $h_b$           | `h`                  | $(N, D_{in})$ | what the last layer gets, row by row | 05
-W_lin   | $W$             | `w`                  | $(D, D_{in})$ | weights of a linear model $z = W x$ | 05
+W_lin   | $W$             | `w`                  | $(D, D_{in})$ | weights of a linear model $z = W x$ | 05 08
 x_lin   | $x_i$           | `x`                  | $(N, D_{in})$ | inputs of the linear model | 05
 x_prime | $x_i'$          | `x_prime`            | $(N, D_{in})$ | their other views | 05
 X_grad  | $X$             | `contrastive_gradient_matrix` | $(D_{in}, D_{in})$ | what drives the linear model, $dL/dW = -W X$ | 05
 s_size  | $s$             | `s`                  | number        | size of a cloud of embeddings around the constant | 05
-K       | $K$             | `k`                  | number        | prototypes, that is clusters | 06
+K       | $K$             | `k`                  | number        | prototypes, that is clusters | 06 07
 W_proto | $W$             | `prototypes`         | $(K, D)$      | one direction per row, learned together with the network | 06
 S_proto | $S$             | `scores`             | $(N, K)$      | cosine of sample $i$ with prototype $k$ | 06
 S_A     | $S^A$           | `scores_a`           | $(N, K)$      | scores of view A | 06
@@ -101,7 +101,32 @@ n_it    | $n_{it}$        | `iterations`         | number        | rounds of Sin
 f_row   | $f_i$           | `row_potential`      | $(N,)$        | logarithm of the factor of a row | 06
 g_col   | $g_k$           | `column_potential`   | $(K,)$        | logarithm of the factor of a column | 06
 H_q     | $H(q)$          | `code_entropy`       | number        | $-\sum_k q_k \log q_k$, in nats; in the code its mean over the samples | 06
+v_pcl   | $v$             | `v`                  | $(N, D)$      | embeddings of the trained encoder, one row for each sample | 07
+v_key   | $v'$            | `key`                | $(N, D)$      | embeddings of its slow copy, the momentum encoder | 07
+c_pcl   | $c_j$           | `centres`, `prototypes` | $(K, D)$   | the prototypes, one row each: centres of the clusters | 07
+s_own   | $s(i)$          | `assignments`        | $(N,)$        | cluster of sample $i$, a whole number from 0 | 07
+log_pxc | $\log p(x_i, c_j)$ | `log_joint`       | $(N, K)$      | logarithm of the joint probability of a sample and a prototype | 07
+Q_pcl   | $Q$             | `q`                  | $(N, K)$      | any distribution over the prototypes, for each sample: rows sum to 1 | 07
+sigma_pcl | $\sigma_j$    | `sigma`              | $(K,)$        | standard deviation of the Gaussian around prototype $j$ | 07
+phi     | $\phi_j$        | `phi`                | $(K,)$        | concentration of cluster $j$: the temperature of its column | 07
+Z_size  | $Z_j$           | `sizes`              | number        | members of cluster $j$ | 07
+alpha_phi | $\alpha$      | `alpha`              | number        | keeps small clusters from a large $\phi$ | 07
+M       | $M$             | `num_clusters`       | number        | clusterings, each with its own $K$ (the setting lists them) | 07
+L_proto | $L$             | `proto_nce`          | number        | the loss of one clustering, in nats | 07
 L_swav  | $L$             | `swav`               | number        | the loss | 06
+P_A     | $P^A$           | `p_a`                | $(N, D)$      | predictions: the embeddings of view A after the predictor | 08
+P_B     | $P^B$           | `p_b`                | $(N, D)$      | predictions from view B | 08
+theta   | $\theta$        | `online`             |               | weights of the online network, which is trained | 08
+xi      | $\xi$           | `target`             |               | weights of the target network, which follows | 08
+W_p     | $W_P$           | `w_p`                | $(D, D)$      | weights of a linear predictor | 08
+F_corr  | $F$             | `correlation`        | $(D, D)$      | mean of $z z^\top$, not centred | 08
+sigma2  | $\sigma^2$      | `sigma2`             | number        | variance that augmentation adds in every direction | 08
+p_mode  | $p$             | `p`                  | number        | eigenvalue of the predictor for one mode | 08
+s_mode  | $s$             | `s`                  | number        | eigenvalue of $F$ for the same mode | 08
+tau_mode | $\tau$         | `tau`                | number        | scale of the target network beside the online one | 08
+eta_wd  | $\eta$          | `eta`                | number        | weight decay | 08
+alpha_p | $\alpha_p$      | `alpha_p`            | number        | learning rate of the predictor over that of the encoder | 08
+beta_rate | $\beta$       | `beta`               | number        | rate at which the target follows, in continuous time | 08
 tau_map | $\tau$          | `motif_trajectories` | image to image | a transformation of images | 10
 M_img   | $M$             | `m`                  | number        | images | 10
 U_units | $U$             | `units`              | number        | units, that is entries of a feature vector | 10

@@ -403,7 +403,8 @@ class Agreement:
 
     def _gradients_of(self, f: Function, case: Case) -> tuple[Tensor, ...]:
         """Gradients of a fixed random mixture of all results, one per input; zeros where nothing flows."""
-        args = [arg.clone().requires_grad_() for arg in case.args]
+        # Cluster ids and other whole numbers have no gradient.
+        args = [arg.clone().requires_grad_(arg.is_floating_point()) for arg in case.args]
         generator = torch.Generator().manual_seed(11)
         with torch.enable_grad():
             value = self._call(f, case, args)
@@ -413,7 +414,8 @@ class Agreement:
             if not mixture.requires_grad:
                 return tuple(torch.zeros_like(arg) for arg in case.args)
             try:
-                found = torch.autograd.grad(mixture, args, allow_unused=True)
+                given = iter(torch.autograd.grad(mixture, [a for a in args if a.requires_grad], allow_unused=True))
+                found = [next(given) if arg.requires_grad else None for arg in args]
             except RuntimeError as error:
                 raise explain(error, f, f"the backward pass for {case.describe()}") from None
         return tuple(torch.zeros_like(arg) if g is None else g for g, arg in zip(found, case.args))
@@ -553,7 +555,7 @@ def _folded(arg: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 def _samples(case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor]) -> str:
     """Which samples are right, where some are."""
     for a, b in zip(ours, truth):
-        if a.ndim < 2 or a.shape != b.shape or len(a) != len(case.args[0]) or not bool(a.isfinite().all()):
+        if a.ndim < 2 or a.shape != b.shape or a.shape[:1] != case.args[0].shape[:1] or not bool(a.isfinite().all()):
             continue
         off = (a - b).abs().flatten(1).amax(dim=1) > case.tolerance() * (1 + float(b.abs().max()))
         right, wrong = ((~off).nonzero().flatten().tolist(), off.nonzero().flatten().tolist())

@@ -316,7 +316,7 @@ _CHANGES = (
     _Change(
         "a dimension of {} is stretched",
         lambda z: z * _ramp(z.shape[1]).to(z.dtype),
-        "each dimension must be divided by its own standard deviation or length, taken over the batch (dim=0).",
+        "does each dimension (column) get a scale of its own?",
         "each dimension is normalised over the batch, and should not be.",
     ),
     _Change(
@@ -329,7 +329,7 @@ _CHANGES = (
         "a constant is added to a row of {}",
         lambda z: z + _ramp(z.shape[0]).to(z.dtype)[:, None],
         "a row's own mean, or its softmax over dim=1, takes such a constant away.",
-        "something is taken over each row (dim=1) that should be taken over the columns (dim=0), or over nothing.",
+        "a mean or a softmax over each row (dim=1) takes such a constant away; is it asked for?",
     ),
     _Change(
         "all of {} is multiplied by 3",
@@ -387,11 +387,14 @@ def behaviour(
         if a is not None and b is not None and _moved(start, a) < 1e-9 and _moved(right, b) > 1e-6:
             yield f"Your result does not depend on {name}."
     matrices = [i for i, z in enumerate(inputs) if z.ndim == 2 and z.is_floating_point()]
+    unused = []
     for i in matrices:
-        other = [z if j != i else z.flip(0).roll(1, 1) for j, z in enumerate(inputs)]
+        other = [z if j != i else _bent(z) for j, z in enumerate(inputs)]
         a, b = f(other, settings), reference(other, settings)
         if a is not None and b is not None and _moved(start, a) < 1e-9 and _moved(right, b) > 1e-6:
-            yield f"Your result does not depend on {names[i]}."
+            unused.append(i)
+            yield f"Your result does not depend on {names[i]}: it comes out the same when the entries are others."
+    matrices = [i for i in matrices if i not in unused]  # what does not count as a whole does not count in its parts
     vectors = [i for i, z in enumerate(inputs) if z.ndim == 1 and len(z) > 2 and z.is_floating_point()]
     parts = [(*part, matrices) for part in _PLACES] + [(*part, vectors) for part in _ENTRIES]
     for place, mask, among in parts:

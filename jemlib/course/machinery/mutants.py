@@ -233,14 +233,14 @@ def _constant(node: ast.Constant, names: list[str]) -> Iterator[_Change]:
             if other != value:
                 yield _Change(0 if other in (0, 1, -1, 2) else 1, ast.Constant(other))
         for name in names:
-            yield _Change(1, ast.Name(name, ast.Load()), f"{name} stands where a number is meant")
+            yield _Change(1, ast.Name(name, ast.Load()))
 
 
 def _name(node: ast.Name, names: list[str]) -> Iterator[_Change]:
     if isinstance(node.ctx, ast.Load) and node.id in names:
         for other in names:
             if other != node.id:
-                yield _Change(0, ast.Name(other, ast.Load()), f"{other} stands where {node.id} is meant")
+                yield _Change(0, ast.Name(other, ast.Load()))
 
 
 def _binary(node: ast.BinOp, names: list[str]) -> Iterator[_Change]:
