@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 START, CONTRASTIVE, BARLOW = "00_start_here", "01_contrastive", "02_barlow_twins"
+INVARIANCE = "10_invariance"
 BOTTLENECK, VICREG, COLLAPSE, SWAV = "03_information_bottleneck", "04_vicreg", "05_collapse", "06_swav_sinkhorn"
 PCL, BYOL = "07_pcl_em", "08_byol_simsiam"
-LATER_DINO, LATER_INVARIANCE, LATER_MASKING = "later: DINO", "later: RIS", "later: masking"
-PLANNED = {LATER_DINO, LATER_INVARIANCE, LATER_MASKING}
+LATER_DINO, LATER_MASKING = "later: DINO", "later: masking"
+PLANNED = {LATER_DINO, LATER_MASKING}
 
 
 class Item(NamedTuple):
@@ -29,7 +30,7 @@ ERRATA: dict[str, tuple[str, ...]] = {
     "E3": (BOTTLENECK,),
     "E4": (BOTTLENECK,),
     "E5": (CONTRASTIVE,),
-    **{f"E{n}": (LATER_INVARIANCE,) for n in (6, 7, 8)},
+    **{f"E{n}": (INVARIANCE,) for n in (6, 7, 8)},
     **{f"E{n}": (PCL,) for n in range(9, 16)},
     "E16": (VICREG,),
     **{f"E{n}": (SWAV,) for n in (17, 18, 19, 20)},
@@ -62,7 +63,22 @@ ITEMS = [
     Item("S0", "proxy entropy", BOTTLENECK, r"proxy"),
     # S0: Demystifying's loss
     Item("S0", "the loss L(D, D+)", CONTRASTIVE, r"Demystifying"),
-    Item("S0", "invariance, firing units, trajectories, RIS", LATER_INVARIANCE),
+    Item("S0", "transformation, invariant function", INVARIANCE, r"h\(\\tau\(x\)\) = h\(x\)"),
+    Item("S0", "label of a transformed image", INVARIANCE, r"label-preserving\* if \$y\(\\tau\(x\)\) = y\(x\)"),
+    Item("S0", "the ideal h*", INVARIANCE, r"\$h\^\*\$"),
+    Item("S0", "definition of a firing unit, sign and threshold", INVARIANCE, r"s_i h_i\(x\) > t_i"),
+    Item("S0", "global firing rate and its dependence on t", INVARIANCE, r"What \$t\$ does to \$G\$"),
+    Item("S0", "G = 1/|Y|: one class, one section, equal parts", INVARIANCE, r"G\(i\) = 1/\|Y\|.{0,60}equal\s+part"),
+    Item("S0", "local trajectory", INVARIANCE, r"\*trajectory\* \$T\(x\)\$"),
+    Item(
+        "S0",
+        "local firing rate, both averages",
+        INVARIANCE,
+        r"\\frac\{1\}\{\|X_y\|\}\\sum.{0,60}\\frac\{1\}\{\|T\(z\)\|\}",
+    ),
+    Item("S0", "fraction of time a neuron fires", INVARIANCE, r"fraction of the time that \$i\$ fires"),
+    Item("S0", "target-conditioned invariance", INVARIANCE, r"target-conditioned invariance"),
+    Item("S0", "top-k neurons, RIS", INVARIANCE, r"representation invariance score"),
     # S0: PCL
     Item("S0", "InfoNCE with a momentum encoder", PCL, r"momentum encoder, a queue"),
     Item("S0", "maximise the log-likelihood", PCL, r"\\arg\\max_\\theta .{0,40}\\log p\(x_i"),

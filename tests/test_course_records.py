@@ -7,7 +7,7 @@ import json
 import pytest
 
 from jemlib.course import objectives_so_far, recorded, recorded_claims
-from jemlib.course.machinery.records import HIDES, TRAITS
+from jemlib.course.machinery.records import HIDES, TRAITS, recorded_numbers
 from jemlib.methods import SELF_SUPERVISED, known_settings
 
 
@@ -104,3 +104,11 @@ def test_an_unknown_claim_or_number_in_a_recorded_text_is_refused(one_record):
         recorded("{nobody.claims: x}", root=one_record)
     with pytest.raises(ValueError, match=r"number of barlow_twins.learns must be one of"):
         recorded(f"{{{CLAIM}: best}}", root=one_record)
+
+
+def test_the_numbers_of_a_claim_are_means_over_its_seeds_and_empty_where_nothing_is_recorded(one_record, tmp_path):
+    numbers = recorded_numbers(CLAIM, root=one_record)
+    assert numbers == pytest.approx({"trained": (0.8 + 0.9 + 41) / 3, "untrained": 0.25})
+    assert recorded_numbers(CLAIM, root=tmp_path / "nowhere") == {}
+    with pytest.raises(ValueError, match="claim must be one of"):
+        recorded_numbers("nobody.claims", root=one_record)

@@ -127,6 +127,24 @@ tau_mode | $\tau$         | `tau`                | number        | scale of the 
 eta_wd  | $\eta$          | `eta`                | number        | weight decay | 08
 alpha_p | $\alpha_p$      | `alpha_p`            | number        | learning rate of the predictor over that of the encoder | 08
 beta_rate | $\beta$       | `beta`               | number        | rate at which the target follows, in continuous time | 08
+tau_map | $\tau$          | `motif_trajectories` | image to image | a transformation of images | 10
+M_img   | $M$             | `m`                  | number        | images | 10
+U_units | $U$             | `units`              | number        | units, that is entries of a feature vector | 10
+h_feat  | $h$             | `h`                  | $(M, U)$      | features of the images, one row for each | 10
+s_sign  | $s$             | `signs`              | $(U,)$        | sign of a unit: whether it fires for large or for small values | 10
+t_fire  | $t$             | `firing_threshold`   | $(U,)$        | threshold of a unit | 10
+f_fire  | $f$             | `fire`               | $(M, U)$      | 1 where a unit fires for an image, else 0 | 10
+G_rate  | $G$             | `overall`            | $(U,)$        | global firing rate: share of all images on which a unit fires | 10
+T_traj  | $T(z)$          | `trajectories`       | $(M,)$        | trajectory of image $z$: all its transformed versions; in code its number, for each image | 10
+y_class | $y$             | `classes`            | $(M,)$        | class of an image, the same along a trajectory | 10
+L_local | $L$             | `local_firing_rate`  | (classes, $U$) | local firing rate: how often a unit fires on the trajectories of a class | 10
+I_inv   | $I$             | `target_conditioned_invariance` | (classes, $U$) | $L_y(i)/G(i)$ | 10
+K_top   | $K$             | `k`                  | number        | units chosen for each class | 10
+RIS     | $\mathrm{RIS}$  | `ris_score`          | number        | representation invariance score | 10
+latent  | $\ell$          | `draw_latents`       | (images, 6)   | what an image is drawn from: six numbers of mean 0 and variance 1 | 10
+g_fun   | $g$             | `slowest`            | number to number | a function of one latent | 10
+R2      | $R^2$           | `recovered`          | one for each factor | share of a factor's variance that a linear map explains on new images | 10
+rho_lat | $\rho$          | `rho`                | number        | how near the latents of a pair are | 10
 """
 
 

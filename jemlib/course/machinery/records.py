@@ -144,6 +144,26 @@ def recorded(text: str, root: str | Path | None = None) -> Markdown:
     return Markdown("\n\n".join([*parts, filled, *([source] if seeds else [])]))
 
 
+def recorded_numbers(claim: str, root: str | Path | None = None) -> dict[str, float]:
+    """What a claim measured, means over the recorded seeds; empty where nothing is recorded.
+
+    Args:
+        claim: its id.
+        root: the folder that holds results/; None means this repository.
+
+    Raises:
+        ValueError: there is no such claim.
+    """
+    from jemlib.course.machinery import claims
+
+    validate.choice("claim", claim, claims.known())
+    records = _record(root, "claims").get("claims", [])
+    record: dict[str, Any] = next((r for r in records if r["id"] == claim), {"numbers": []})
+    names = dict.fromkeys(name for numbers in record["numbers"] for name in numbers)
+    values = {name: [n[name] for n in record["numbers"] if n.get(name) is not None] for name in names}
+    return {name: sum(found) / len(found) for name, found in values.items() if found}
+
+
 def _rounded(value: float) -> str:
     return f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}"
 
