@@ -103,9 +103,6 @@ declare(
         "student's temperature": Edit(
             "/ temperature -> / 0.1", "the temperature is that of the student, 0.1; use the argument."
         ),
-        "centre of each row": Edit(
-            "- center -> - center.mean()", "one number was subtracted from all outputs; each output has its own centre."
-        ),
     },
     right={
         "exponentials": """
@@ -184,8 +181,8 @@ declare(
             "the target was rounded to one output; it is a whole distribution.",
         ),
         "overflow": Edit(
-            "torch.log_softmax(student_logits / temperature, dim=1) "
-            "-> torch.log((student_logits / temperature).exp() / (student_logits / temperature).exp().sum(1, keepdim=True))",
+            "log_s = torch.log_softmax(student_logits / temperature, dim=1) "
+            "-> e = (student_logits / temperature).exp(); log_s = torch.log(e / e.sum(1, keepdim=True))",
             "NaN or infinite",
         ),
         "temperature outside": Edit(
@@ -685,217 +682,7 @@ declare(
 )
 
 
-# --- 9.7 data2vec_targets ---------------------------------------------------------------------------------------
-
-
-def data2vec_targets(layers: Sequence[Tensor], top: int | None = None) -> Tensor:
-    """`losses.data2vec_targets` of blocks that may also come stacked."""
-    return losses.data2vec_targets(list(layers), top)
-
-
-def _layers() -> list[Case]:
-    """Outputs of blocks, stacked: two to five blocks of different sizes, both types, all of them and some."""
-    shapes = ((3, 2, 4, 5), (4, 3, 2, 6), (2, 4, 3, 3), (5, 2, 3, 4), (4, 1, 5, 7))
-    found = []
-    for i, shape in enumerate(shapes):
-        scale = (1 + 2 * torch.arange(shape[0], dtype=DOUBLE))[:, None, None, None]
-        args = (scale * (_normal(100 + i, *shape) + 2 * _normal(110 + i, *shape[:3], 1)),)
-        found.append(Case(tuple(a.to(SINGLE if i == 2 else DOUBLE) for a in args), {"top": 2} if i in (1, 3) else {}))
-    return [*found, Case((found[1].args[0],), {"top": 1})]
-
-
-declare(
-    __name__,
-    data2vec_targets,
-    number="9.7",
-    title="data2vec's targets: the mean of normalised blocks",
-    difficulty=2,
-    importance=4,
-    minutes=10,
-    points=2,
-    hints=(
-        "layers[-top:] are the last blocks; without top take all of them.",
-        "F.layer_norm(block, block.shape[-1:]) normalises over the features of each position, without parameters.",
-        "Normalise each block first, then take the mean over the blocks. Detach: these are targets.",
-    ),
-    cases=_layers,
-    lists=(0,),
-    gradients=False,
-    answer="""
-        def data2vec_targets(layers, top=None):
-            chosen = layers if top is None else layers[-top:]
-            return torch.stack([F.layer_norm(a, a.shape[-1:]) for a in chosen]).mean(dim=0).detach()
-    """,
-    mistakes={
-        "norm after the mean": Edit(
-            "torch.stack([F.layer_norm(a, a.shape[-1:]) for a in chosen]).mean(dim=0).detach() "
-            "-> F.layer_norm(torch.stack(list(chosen)).mean(dim=0), layers[0].shape[-1:])",
-            "the mean was taken first and normalised afterwards: then the block with the largest values decides.",
-        ),
-        "no norm": Edit(
-            "F.layer_norm(a, a.shape[-1:]) -> a", "the blocks are not normalised: each gets a layer norm first."
-        ),
-        "first blocks": Edit(
-            "layers[-top:] -> layers[:top]", "the first blocks were taken; data2vec takes the last ones."
-        ),
-        "only the last": Edit(
-            "layers[-top:] -> layers[-1:]", "only the last block was taken; take as many as `top` says."
-        ),
-        "top ignored": Edit(
-            "layers if top is None else layers[-top:] -> layers", "top is ignored: all blocks were averaged."
-        ),
-        "summed": Edit(".mean(dim=0).detach() -> .sum(dim=0)", "the blocks were summed; take their mean."),
-        "over positions": Edit(
-            "F.layer_norm(a, a.shape[-1:]) -> F.layer_norm(a.transpose(1, 2), a.shape[1:2]).transpose(1, 2)",
-            "the norm runs over the positions; a layer norm runs over the features of one position.",
-        ),
-        "over positions and features": Edit(
-            "a.shape[-1:] -> a.shape[-2:]",
-            "the norm runs over positions and features together; over the features of one position only.",
-        ),
-        "over the batch": Edit(
-            "F.layer_norm(a, a.shape[-1:]) -> (a - a.mean(dim=0)) / (a.var(dim=0, correction=0) + 1e-5).sqrt()",
-            "the norm runs over the batch; a layer norm looks at one sample alone.",
-        ),
-        "unbiased": Edit(
-            "F.layer_norm(a, a.shape[-1:]) -> (a - a.mean(-1, keepdim=True)) / (a.var(-1, keepdim=True) + 1e-5).sqrt()",
-            "the variance was divided by D - 1; a layer norm divides by D.",
-        ),
-        "unit length": Edit(
-            "F.layer_norm(a, a.shape[-1:]) -> F.normalize(a, dim=-1)",
-            "the features were scaled to length 1; a layer norm takes the mean away and makes the variance 1.",
-        ),
-        "only centred": Edit(
-            "F.layer_norm(a, a.shape[-1:]) -> (a - a.mean(-1, keepdim=True))",
-            "only the mean was taken away; divide by the standard deviation too.",
-        ),
-    },
-    right={
-        "by hand": """
-            found = []
-            for a in list(layers)[-(top or len(layers)):]:
-                centred = a - a.mean(dim=-1, keepdim=True)
-                found.append(centred / torch.sqrt(centred.square().mean(dim=-1, keepdim=True) + 1e-5))
-            return sum(found) / len(found)
-        """,
-        "stacked": """
-            stacked = torch.stack(list(layers))[-(len(layers) if top is None else top):]
-            return F.layer_norm(stacked, stacked.shape[-1:]).mean(0)
-        """,
-        "module": """
-            norm = torch.nn.LayerNorm(layers[0].shape[-1], elementwise_affine=False)
-            chosen = layers[len(layers) - top:] if top else layers
-            return torch.stack([norm(a) for a in chosen]).mean(dim=0)
-        """,
-    },
-)
-
-
-# --- 9.8 data2vec -----------------------------------------------------------------------------------------------
-
-
-def data2vec(predictions: Tensor, targets: Tensor, mask: Tensor, beta: float = 1.0) -> Tensor:
-    """The total of `losses.data2vec`."""
-    return losses.data2vec(predictions, targets, mask, beta).total
-
-
-def _masked() -> list[Case]:
-    """Predictions, targets and a mask: odd shapes, both types, other beta; errors on both sides of beta."""
-    found = []
-    for i, (n, t, d, kind, beta) in enumerate(
-        ((3, 4, 5, DOUBLE, None), (2, 6, 3, DOUBLE, 0.5), (4, 3, 2, SINGLE, None), (1, 5, 4, DOUBLE, 2.0))
-    ):
-        args = tuple((2 * _normal(120 + 10 * j + i, n, t, d)).to(kind) for j in range(2))
-        mask = torch.rand(n, t, generator=torch.Generator().manual_seed(140 + i)) < 0.5
-        mask[0, 0], mask[0, 1] = True, False
-        found.append(Case((*args, mask), {} if beta is None else {"beta": beta}))
-    return found
-
-
-declare(
-    __name__,
-    data2vec,
-    number="9.8",
-    title="the loss at the masked positions",
-    difficulty=2,
-    importance=4,
-    minutes=10,
-    points=2,
-    hints=(
-        "predictions[mask] picks the masked positions: a matrix (masked, D). Nothing else counts.",
-        "Smooth L1: with e = |prediction - target|, e^2 / (2 beta) where e < beta, and e - beta / 2 elsewhere.",
-        "F.smooth_l1_loss(predictions[mask], targets[mask].detach(), beta=beta): its mean is the one asked for.",
-    ),
-    cases=_masked,
-    answer="""
-        def data2vec(predictions, targets, mask, beta=1.0):
-            error = (predictions - targets.detach())[mask].abs()
-            return torch.where(error < beta, error.square() / (2 * beta), error - beta / 2).mean()
-    """,
-    mistakes={
-        "all positions": Edit("[mask].abs() -> .abs()", "all positions count; only the masked ones shall."),
-        "visible positions": Edit("[mask] -> [~mask]", "the visible positions were taken; True marks the masked ones."),
-        "zeros for the visible": Edit(
-            "[mask].abs() -> .abs() * mask[:, :, None]",
-            "the visible positions count with an error of 0: the mean runs over the masked ones only.",
-        ),
-        "squared error": Edit(
-            "torch.where(error < beta, error.square() / (2 * beta), error - beta / 2) -> error.square()",
-            "that is the squared error; smooth L1 grows linearly beyond beta.",
-        ),
-        "half the square": Edit(
-            "torch.where(error < beta, error.square() / (2 * beta), error - beta / 2) -> error.square() / (2 * beta)",
-            "the linear part is missing: errors above beta cost error - beta / 2.",
-        ),
-        "absolute error": Edit(
-            "torch.where(error < beta, error.square() / (2 * beta), error - beta / 2) -> error",
-            "that is the absolute error; below beta it is rounded off to error^2 / (2 beta).",
-        ),
-        "no step": Edit(
-            "error - beta / 2) -> error)", "the two parts do not meet at beta: the linear one is error - beta / 2."
-        ),
-        "no two": Edit("(2 * beta) -> beta", "the 2 is missing in error^2 / (2 beta)."),
-        "huber": Edit(
-            "error.square() / (2 * beta), error - beta / 2 -> error.square() / 2, beta * (error - beta / 2)",
-            "that is Huber's loss, which is beta times smooth L1.",
-        ),
-        "summed": Edit(").mean() -> ).sum()", "summed; take the mean over the masked positions and the features."),
-        "mean over positions": Edit(
-            ").mean() -> ).sum(dim=1).mean()", "the features were summed; the mean runs over them too."
-        ),
-        "border fixed": Edit(
-            "error < beta -> error < 1", "the border between the two parts is beta, and 1 stands there."
-        ),
-        "not detached": Edit(
-            "targets.detach() -> targets", "the targets are not detached: they come from the teacher."
-        ),
-    },
-    right={
-        "torch": "return F.smooth_l1_loss(predictions[mask], targets[mask].detach(), beta=beta)",
-        "clamped": """
-            e = (predictions[mask] - targets.detach()[mask]).abs()
-            inside = e.clamp(max=beta)
-            return (inside * (e - inside / 2) / beta).mean()
-        """,
-        "loop": """
-            total, count = 0, 0
-            for p, y, hidden in zip(predictions.flatten(0, 1), targets.detach().flatten(0, 1), mask.flatten()):
-                if hidden:
-                    e = (p - y).abs()
-                    total = total + torch.where(e < beta, e**2 / (2 * beta), e - beta / 2).sum()
-                    count += len(p)
-            return total / count
-        """,
-        "weights": """
-            cost = F.smooth_l1_loss(predictions, targets.detach(), reduction="none", beta=beta)
-            weight = mask[:, :, None].to(cost).expand_as(cost)
-            return (cost * weight).sum() / weight.sum()
-        """,
-    },
-)
-
-
-# --- 9.9 coding_rate --------------------------------------------------------------------------------------------
+# --- 9.7 coding_rate --------------------------------------------------------------------------------------------
 
 
 def _rows() -> list[Case]:
@@ -914,7 +701,7 @@ def _rows() -> list[Case]:
 declare(
     __name__,
     losses.coding_rate,
-    number="9.9",
+    number="9.7",
     title="the room that a batch takes up",
     difficulty=2,
     importance=4,
@@ -981,7 +768,7 @@ declare(
 )
 
 
-# --- 9.10 simdino -----------------------------------------------------------------------------------------------
+# --- 9.8 simdino -----------------------------------------------------------------------------------------------
 
 
 def simdino(
@@ -1013,7 +800,7 @@ def _embedded() -> list[Case]:
 declare(
     __name__,
     simdino,
-    number="9.10",
+    number="9.8",
     title="SimDINO: a cosine and a coding rate",
     difficulty=3,
     importance=5,
@@ -1105,6 +892,216 @@ declare(
             rate = sum(coding_rate(view, eps) for view in u[: len(v)]) / len(v)
             weight = expansion * sum(u.shape[1:]) / (u.shape[1] * u.shape[2])
             return alignment - weight * rate, alignment, rate
+        """,
+    },
+)
+
+
+# --- 9.9 data2vec_targets ---------------------------------------------------------------------------------------
+
+
+def data2vec_targets(layers: Sequence[Tensor], top: int | None = None) -> Tensor:
+    """`losses.data2vec_targets` of blocks that may also come stacked."""
+    return losses.data2vec_targets(list(layers), top)
+
+
+def _layers() -> list[Case]:
+    """Outputs of blocks, stacked: two to five blocks of different sizes, both types, all of them and some."""
+    shapes = ((3, 2, 4, 5), (4, 3, 2, 6), (2, 4, 3, 3), (5, 2, 3, 4), (4, 1, 5, 7))
+    found = []
+    for i, shape in enumerate(shapes):
+        scale = (1 + 2 * torch.arange(shape[0], dtype=DOUBLE))[:, None, None, None]
+        args = (scale * (_normal(100 + i, *shape) + 2 * _normal(110 + i, *shape[:3], 1)),)
+        found.append(Case(tuple(a.to(SINGLE if i == 2 else DOUBLE) for a in args), {"top": 2} if i in (1, 3) else {}))
+    return [*found, Case((found[1].args[0],), {"top": 1})]
+
+
+declare(
+    __name__,
+    data2vec_targets,
+    number="9.9",
+    title="data2vec's targets: the mean of normalised blocks",
+    difficulty=2,
+    importance=4,
+    minutes=10,
+    points=2,
+    hints=(
+        "layers[-top:] are the last blocks; without top take all of them.",
+        "F.layer_norm(block, block.shape[-1:]) normalises over the features of each position, without parameters.",
+        "Normalise each block first, then take the mean over the blocks. Detach: these are targets.",
+    ),
+    cases=_layers,
+    lists=(0,),
+    gradients=False,
+    answer="""
+        def data2vec_targets(layers, top=None):
+            chosen = layers if top is None else layers[-top:]
+            return torch.stack([F.layer_norm(a, a.shape[-1:]) for a in chosen]).mean(dim=0).detach()
+    """,
+    mistakes={
+        "norm after the mean": Edit(
+            "torch.stack([F.layer_norm(a, a.shape[-1:]) for a in chosen]).mean(dim=0).detach() "
+            "-> F.layer_norm(torch.stack(list(chosen)).mean(dim=0), layers[0].shape[-1:])",
+            "the mean was taken first and normalised afterwards: then the block with the largest values decides.",
+        ),
+        "no norm": Edit(
+            "F.layer_norm(a, a.shape[-1:]) -> a", "the blocks are not normalised: each gets a layer norm first."
+        ),
+        "first blocks": Edit(
+            "layers[-top:] -> layers[:top]", "the first blocks were taken; data2vec takes the last ones."
+        ),
+        "only the last": Edit(
+            "layers[-top:] -> layers[-1:]", "only the last block was taken; take as many as `top` says."
+        ),
+        "top ignored": Edit(
+            "layers if top is None else layers[-top:] -> layers", "top is ignored: all blocks were averaged."
+        ),
+        "summed": Edit(".mean(dim=0).detach() -> .sum(dim=0)", "the blocks were summed; take their mean."),
+        "over positions": Edit(
+            "F.layer_norm(a, a.shape[-1:]) -> F.layer_norm(a.transpose(1, 2), a.shape[1:2]).transpose(1, 2)",
+            "the norm runs over the positions; a layer norm runs over the features of one position.",
+        ),
+        "over positions and features": Edit(
+            "a.shape[-1:] -> a.shape[-2:]",
+            "the norm runs over positions and features together; over the features of one position only.",
+        ),
+        "over the batch": Edit(
+            "F.layer_norm(a, a.shape[-1:]) -> (a - a.mean(dim=0)) / (a.var(dim=0, correction=0) + 1e-5).sqrt()",
+            "the norm runs over the batch; a layer norm looks at one sample alone.",
+        ),
+        "unbiased": Edit(
+            "F.layer_norm(a, a.shape[-1:]) -> (a - a.mean(-1, keepdim=True)) / (a.var(-1, keepdim=True) + 1e-5).sqrt()",
+            "the variance was divided by D - 1; a layer norm divides by D.",
+        ),
+        "unit length": Edit(
+            "F.layer_norm(a, a.shape[-1:]) -> F.normalize(a, dim=-1)",
+            "the features were scaled to length 1; a layer norm takes the mean away and makes the variance 1.",
+        ),
+        "only centred": Edit(
+            "F.layer_norm(a, a.shape[-1:]) -> (a - a.mean(-1, keepdim=True))",
+            "only the mean was taken away; divide by the standard deviation too.",
+        ),
+    },
+    right={
+        "by hand": """
+            found = []
+            for a in list(layers)[-(top or len(layers)):]:
+                centred = a - a.mean(dim=-1, keepdim=True)
+                found.append(centred / torch.sqrt(centred.square().mean(dim=-1, keepdim=True) + 1e-5))
+            return sum(found) / len(found)
+        """,
+        "stacked": """
+            stacked = torch.stack(list(layers))[-(len(layers) if top is None else top):]
+            return F.layer_norm(stacked, stacked.shape[-1:]).mean(0)
+        """,
+        "module": """
+            norm = torch.nn.LayerNorm(layers[0].shape[-1], elementwise_affine=False)
+            chosen = layers[len(layers) - top:] if top else layers
+            return torch.stack([norm(a) for a in chosen]).mean(dim=0)
+        """,
+    },
+)
+
+
+# --- 9.10 data2vec -----------------------------------------------------------------------------------------------
+
+
+def data2vec(predictions: Tensor, targets: Tensor, mask: Tensor, beta: float = 1.0) -> Tensor:
+    """The total of `losses.data2vec`."""
+    return losses.data2vec(predictions, targets, mask, beta).total
+
+
+def _masked() -> list[Case]:
+    """Predictions, targets and a mask: odd shapes, both types, other beta; errors on both sides of beta."""
+    found = []
+    for i, (n, t, d, kind, beta) in enumerate(
+        ((3, 4, 5, DOUBLE, None), (2, 6, 3, DOUBLE, 0.5), (4, 3, 2, SINGLE, None), (1, 5, 4, DOUBLE, 2.0))
+    ):
+        args = tuple((2 * _normal(120 + 10 * j + i, n, t, d)).to(kind) for j in range(2))
+        mask = torch.rand(n, t, generator=torch.Generator().manual_seed(140 + i)) < 0.5
+        mask[0, 0], mask[0, 1] = True, False
+        found.append(Case((*args, mask), {} if beta is None else {"beta": beta}))
+    return found
+
+
+declare(
+    __name__,
+    data2vec,
+    number="9.10",
+    title="the loss at the masked positions",
+    difficulty=2,
+    importance=4,
+    minutes=10,
+    points=2,
+    hints=(
+        "predictions[mask] picks the masked positions: a matrix (masked, D). Nothing else counts.",
+        "Smooth L1: with e = |prediction - target|, e^2 / (2 beta) where e < beta, and e - beta / 2 elsewhere.",
+        "F.smooth_l1_loss(predictions[mask], targets[mask].detach(), beta=beta): its mean is the one asked for.",
+    ),
+    cases=_masked,
+    answer="""
+        def data2vec(predictions, targets, mask, beta=1.0):
+            error = (predictions - targets.detach())[mask].abs()
+            return torch.where(error < beta, error.square() / (2 * beta), error - beta / 2).mean()
+    """,
+    mistakes={
+        "all positions": Edit("[mask].abs() -> .abs()", "all positions count; only the masked ones shall."),
+        "visible positions": Edit("[mask] -> [~mask]", "the visible positions were taken; True marks the masked ones."),
+        "zeros for the visible": Edit(
+            "[mask].abs() -> .abs() * mask[:, :, None]",
+            "the visible positions count with an error of 0: the mean runs over the masked ones only.",
+        ),
+        "squared error": Edit(
+            "torch.where(error < beta, error.square() / (2 * beta), error - beta / 2) -> error.square()",
+            "that is the squared error; smooth L1 grows linearly beyond beta.",
+        ),
+        "half the square": Edit(
+            "torch.where(error < beta, error.square() / (2 * beta), error - beta / 2) -> error.square() / (2 * beta)",
+            "the linear part is missing: errors above beta cost error - beta / 2.",
+        ),
+        "absolute error": Edit(
+            "torch.where(error < beta, error.square() / (2 * beta), error - beta / 2) -> error",
+            "that is the absolute error; below beta it is rounded off to error^2 / (2 beta).",
+        ),
+        "no step": Edit(
+            "error - beta / 2) -> error)", "the two parts do not meet at beta: the linear one is error - beta / 2."
+        ),
+        "no two": Edit("(2 * beta) -> beta", "the 2 is missing in error^2 / (2 beta)."),
+        "huber": Edit(
+            "error.square() / (2 * beta), error - beta / 2 -> error.square() / 2, beta * (error - beta / 2)",
+            "that is Huber's loss, which is beta times smooth L1.",
+        ),
+        "summed": Edit(").mean() -> ).sum()", "summed; take the mean over the masked positions and the features."),
+        "mean over positions": Edit(
+            ").mean() -> ).sum(dim=1).mean()", "the features were summed; the mean runs over them too."
+        ),
+        "border fixed": Edit(
+            "error < beta -> error < 1", "the border between the two parts is beta, and 1 stands there."
+        ),
+        "not detached": Edit(
+            "targets.detach() -> targets", "the targets are not detached: they come from the teacher."
+        ),
+    },
+    right={
+        "torch": "return F.smooth_l1_loss(predictions[mask], targets[mask].detach(), beta=beta)",
+        "clamped": """
+            e = (predictions[mask] - targets.detach()[mask]).abs()
+            inside = e.clamp(max=beta)
+            return (inside * (e - inside / 2) / beta).mean()
+        """,
+        "loop": """
+            total, count = 0, 0
+            for p, y, hidden in zip(predictions.flatten(0, 1), targets.detach().flatten(0, 1), mask.flatten()):
+                if hidden:
+                    e = (p - y).abs()
+                    total = total + torch.where(e < beta, e**2 / (2 * beta), e - beta / 2).sum()
+                    count += len(p)
+            return total / count
+        """,
+        "weights": """
+            cost = F.smooth_l1_loss(predictions, targets.detach(), reduction="none", beta=beta)
+            weight = mask[:, :, None].to(cost).expand_as(cost)
+            return (cost * weight).sum() / weight.sum()
         """,
     },
 )
