@@ -416,13 +416,13 @@ class Agreement:
             mixture = sum((r * torch.randn(r.shape, generator=generator, dtype=r.dtype)).sum() for r in results)
             assert isinstance(mixture, Tensor)
             if not mixture.requires_grad:
-                return tuple(torch.zeros_like(arg) for arg in case.args)
+                return tuple(_zeros(arg) for arg in case.args)
             try:
                 given = iter(torch.autograd.grad(mixture, [a for a in args if a.requires_grad], allow_unused=True))
                 found = [next(given) if arg.requires_grad else None for arg in args]
             except RuntimeError as error:
                 raise explain(error, f, f"the backward pass for {case.describe()}") from None
-        return tuple(torch.zeros_like(arg) if g is None else g for g, arg in zip(found, case.args))
+        return tuple(_zeros(arg) if g is None else g for g, arg in zip(found, case.args))
 
     def _quiet_gradients_of(self, f: Function, case: Case) -> tuple[Tensor, ...] | None:
         try:
@@ -566,6 +566,11 @@ def _samples(case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor]) -> str
         if right and wrong:
             return f"Right for the samples (first axis) {right}, wrong for {wrong}."
     return ""
+
+
+def _zeros(arg: Tensor) -> Tensor:
+    """No gradient; of a mask it is a number as well, so that gradients can be compared."""
+    return torch.zeros_like(arg, dtype=torch.float64 if arg.dtype == torch.bool else arg.dtype)
 
 
 def _with_lists(f: Function, positions: Sequence[int]) -> Function:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from jemlib import losses
 from jemlib.course.machinery.agreement import Case
-from jemlib.course.machinery.answers import Edit, declare, within
+from jemlib.course.machinery.answers import Body, Edit, declare, within
 
 DOUBLE, SINGLE = torch.float64, torch.float32
 
@@ -298,8 +298,8 @@ declare(
             "the entropies of the teacher's views were summed; average them.",
         ),
         "temperatures exchanged": Edit(
-            "teacher_distribution(g, center, teacher_temperature) -> teacher_distribution(g, center, student_temperature)\n"
-            "teacher_cross_entropy(p, logits, student_temperature) -> teacher_cross_entropy(p, logits, teacher_temperature)",
+            "g, center, teacher_temperature -> g, center, student_temperature\n"
+            "p, logits, student_temperature -> p, logits, teacher_temperature",
             "the two temperatures are exchanged: tau_t is the teacher's, tau_s the student's.",
         ),
         "one temperature": Edit(
@@ -510,12 +510,12 @@ declare(
             "teacher_distribution(g, center, -> teacher_distribution(g - center, center,",
             "the centre was taken away twice from the targets.",
         ),
-        "targets under the new centre": Edit(
-            "targets = torch.stack([teacher_distribution(g, center, temperature) for g in teacher_logits]) -> old = center\n"
-            "mean = torch.stack([g.mean(dim=0) for g in teacher_logits]).mean(dim=0) "
-            "-> center = momentum * old + (1 - momentum) * torch.stack([g.mean(dim=0) for g in teacher_logits]).mean(dim=0)\n"
-            "return targets, momentum * center + (1 - momentum) * mean "
-            "-> return torch.stack([teacher_distribution(g, center, temperature) for g in teacher_logits]), center",
+        "targets under the new centre": Body(
+            """
+            mean = torch.stack([g.mean(dim=0) for g in teacher_logits]).mean(dim=0)
+            center = momentum * center + (1 - momentum) * mean
+            return torch.stack([teacher_distribution(g, center, temperature) for g in teacher_logits]), center
+            """,
             "the targets were computed under the new centre; they use the old one, which is updated afterwards.",
         ),
         "momentum exchanged": Edit(
@@ -737,10 +737,6 @@ declare(
         "normalised": Edit(
             "z.T @ z -> F.normalize(z, dim=1).T @ F.normalize(z, dim=1)",
             "the rows were scaled to length 1; that is done in the loss, not here.",
-        ),
-        "samples by samples": Edit(
-            "n, d = z.shape -> d, n = z.shape\nz.T @ z -> z @ z.T",
-            "rows and columns are exchanged in the factor: D / (N eps) has D above, also with Z Z^T.",
         ),
         "trace": Edit("torch.logdet -> torch.trace", "the trace was taken; asked is the logarithm of the determinant."),
         "negative": Edit("return torch -> return -torch", "the sign is turned round: the rate is not negative."),
@@ -1056,7 +1052,7 @@ declare(
             "that is the squared error; smooth L1 grows linearly beyond beta.",
         ),
         "half the square": Edit(
-            "torch.where(error < beta, error.square() / (2 * beta), error - beta / 2) -> error.square() / (2 * beta)",
+            "torch.where(error < beta, error.square() / (2 * beta), error - beta / 2) -> (error.square() / (2 * beta))",
             "the linear part is missing: errors above beta cost error - beta / 2.",
         ),
         "absolute error": Edit(
@@ -1179,7 +1175,9 @@ declare(
             "(u - u[nearest]).square().sum(dim=1).sqrt() -> 1 - (u * u[nearest]).sum(dim=1)",
             "one minus the cosine stands for the distance; it is half of its square.",
         ),
-        "eps outside": Edit("(distance + eps).log() -> distance.log() + eps", "eps stands outside the logarithm."),
+        "eps outside": Edit(
+            "(distance + eps).log().mean() -> (distance.log().mean() + eps)", "eps stands outside the logarithm."
+        ),
         "neighbour detached": Edit(
             "u[nearest]).square() -> u[nearest].detach()).square()", "the gradient must reach the neighbour as well"
         ),

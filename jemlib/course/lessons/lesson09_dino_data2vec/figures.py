@@ -95,7 +95,7 @@ def on_the_triangle(p: Tensor) -> np.ndarray:
 def simplex(
     centering: str = "mean", teacher_temperature: float = 0.04, momentum: float = 0.9, steps: int = 120
 ) -> Figure:
-    """Left: where `simplex_run` puts its points, on the triangle of all distributions over three outputs. Right: its loss."""
+    """Where `simplex_run` puts its points, on the triangle of all distributions. Below: its loss."""
     return simplexes({f"centre: {centering}": simplex_run(centering, teacher_temperature, momentum, steps)})
 
 
