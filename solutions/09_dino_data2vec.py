@@ -348,7 +348,13 @@ figures.simplex(centering="balanced", teacher_temperature=0.04, momentum=0.9, st
 #
 # Somebody wrote the teacher's part like this. It runs, and nothing warns. To see what it does, feed it logits that are
 # noise around a bias: output 1 is ahead by 0.4 in every image. A centre that works takes the bias away, and then output
-# 1 has the share $1/5$ of five outputs. Look at both columns.
+# 1 has the share $1/5$ of five outputs. Look at both columns: the centre stops half-way, and output 1 wins nearly every
+# image.
+#
+# {{exercise:teacher_step}}
+#
+# The next cell runs the broken step; then write the right one. `center` is $(K,)$, `teacher_logits` a list of $(N, K)$.
+# Return the targets under the *old* centre, stacked to (views, $N$, $K$), and the *next* centre, from the raw logits.
 
 # %%
 
@@ -378,16 +384,6 @@ def watch(step, steps=60, bias=0.4):
 print("broken step")
 stuck = watch(broken_step)
 
-# %% [markdown]
-# The centre stops half-way. Why exactly half? In the long run the update leaves it where it is. The broken step averages
-# logits from which the centre is taken away already: $c = m_c c + (1 - m_c)(b - c)$, and that gives $c = b/2$. Half of
-# the bias stays, and divided by $\tau_T = 0.04$ it is enough for output 1 to win nearly every image.
-#
-# {{exercise:teacher_step}}
-#
-# `center` is $(K,)$, `teacher_logits` a list of $(N, K)$. Return the targets under the *old* centre, stacked to
-# (views, $N$, $K$), and the *next* centre, from the raw logits.
-
 
 # %% exercise="teacher_step"
 def teacher_step(center, teacher_logits, momentum=0.9, temperature=0.04):
@@ -410,6 +406,10 @@ verify("yours leaves 0.9^k of the bias after k steps", abs(1 - arrived[20] / 0.4
 figures.centre_paths({"broken step": stuck, "your step": arrived}, bias=0.4)
 
 # %% [markdown]
+# Why exactly half? In the long run the update leaves the centre where it is. The broken step averages logits from which
+# the centre is taken away already: $c = m_c c + (1 - m_c)(b - c)$, and that gives $c = b/2$ for a bias $b$. Half of the
+# bias stays, and divided by $\tau_T = 0.04$ it is enough for output 1 to win.
+#
 # ## Derivation: the momentum teacher
 #
 # The teacher is no other network. Its weights $\xi$ follow the student's weights $\theta$ after each step:
