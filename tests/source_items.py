@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 START, CONTRASTIVE, BARLOW = "00_start_here", "01_contrastive", "02_barlow_twins"
 BOTTLENECK, VICREG, COLLAPSE, SWAV = "03_information_bottleneck", "04_vicreg", "05_collapse", "06_swav_sinkhorn"
+DINO = "09_dino_data2vec"
 LATER_PCL, LATER_BYOL, LATER_INVARIANCE, LATER_MASKING = "later: PCL", "later: BYOL", "later: RIS", "later: masking"
 PLANNED = {LATER_PCL, LATER_BYOL, LATER_INVARIANCE, LATER_MASKING}
 
@@ -32,7 +33,8 @@ ERRATA: dict[str, tuple[str, ...]] = {
     **{f"E{n}": (LATER_PCL,) for n in range(9, 16)},
     "E16": (VICREG,),
     **{f"E{n}": (SWAV,) for n in (17, 18, 19, 20)},
-    **{f"E{n}": (LATER_BYOL,) for n in (21, 22, 23, 24)},
+    **{f"E{n}": (LATER_BYOL,) for n in (21, 22)},
+    **{f"E{n}": (DINO,) for n in (23, 24)},
     "E25": (COLLAPSE,),
     "E26": (VICREG,),
     **{f"E{n}": (LATER_MASKING,) for n in (27, 28, 29)},
@@ -85,7 +87,11 @@ ITEMS = [
     Item("S4", "preventing the trivial solution", SWAV, r"trivial solution"),
     Item("S4", "a batch or a pool of negatives", SWAV, r"pool of negative"),
     # S4: other methods
-    Item("S4", "BYOL, SimSiam, DINO, data2vec", LATER_BYOL),
+    Item("S4", "BYOL, SimSiam", LATER_BYOL),
+    Item("S4", "DINO: two softargmax components of different temperature", DINO, r"softargmax\s+components"),
+    Item("S4", "DINO: the energy is their cross-entropy", DINO, r"cross entropy between\s+these two"),
+    Item("S4", "DINO: nothing is enforced on negatives", DINO, r"no\s+negatives"),
+    Item("S4", "data2vec: a layer norm", DINO, r"What a layer norm can and cannot prevent"),
     Item("S4", "starting from a trivial solution", COLLAPSE, r"trivial solution"),
     Item("S4", "training dynamics keep away from collapse", COLLAPSE, r"dynamics"),
     # S4: improvements
