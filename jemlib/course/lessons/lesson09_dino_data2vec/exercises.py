@@ -73,7 +73,6 @@ declare(
         "torch.softmax((logits - center) / temperature, dim=1), and .detach(), because a target is not trained.",
     ),
     cases=_logits,
-    gradients=False,
     answer="""
         def teacher_distribution(logits, center, temperature=0.04):
             return torch.softmax((logits - center) / temperature, dim=1).detach()
@@ -96,6 +95,9 @@ declare(
             "torch.softmax((logits - center) / temperature, dim=1) -> torch.exp((logits - center) / temperature)",
             "the rows do not sum to 1: divide the exponentials by their sum.",
         ),
+        "not detached": Edit(
+            ".detach() ->", "the values are right, but gradients reach the teacher: a target is detached."
+        ),
         "own centre": Edit(
             "- center -> - logits.mean(dim=0)",
             "the mean of this batch was subtracted; subtract the centre that is given.",
@@ -107,11 +109,14 @@ declare(
     right={
         "exponentials": """
             e = torch.exp((logits - center - (logits - center).amax(dim=1, keepdim=True)) / temperature)
-            return e / e.sum(dim=1, keepdim=True)
+            return (e / e.sum(dim=1, keepdim=True)).detach()
         """,
-        "two divisions": "return (logits / temperature - center / temperature).softmax(dim=-1)",
-        "log": "return ((logits.detach() - center) / temperature).log_softmax(dim=1).exp()",
-        "loop": "return torch.stack([torch.softmax((row - center) / temperature, dim=0) for row in logits])",
+        "two divisions": "return (logits.detach() / temperature - center.detach() / temperature).softmax(dim=-1)",
+        "log": """
+            with torch.no_grad():
+                return ((logits - center) / temperature).log_softmax(dim=1).exp()
+        """,
+        "loop": "return torch.stack([torch.softmax((row - center) / temperature, dim=0) for row in logits]).detach()",
     },
 )
 
