@@ -19,7 +19,8 @@ from jemlib.diagnose import directional_spread, rankme
 from jemlib.evaluate import backbone_knn, embeddings
 from jemlib.losses import data2vec, data2vec_targets
 from jemlib.methods import Method
-from jemlib.nets import MomentumEncoder, PatchTransformer, cosine_momentum
+from jemlib.nets import MomentumEncoder, cosine_momentum
+from jemlib.nets.transformer import PatchTransformer
 from jemlib.scales import Scale
 from jemlib.train import History
 from jemlib.views import normalize, patch_mask
