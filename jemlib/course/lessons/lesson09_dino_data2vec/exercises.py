@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -452,8 +453,11 @@ declare(
 # --- 9.5 teacher_step: the repair -------------------------------------------------------------------------------
 
 
-class TeacherStep(tuple[Tensor, Tensor]):
+class TeacherStep(NamedTuple):
     """What a step gives: the targets `(views, N, K)` and the next centre `(K,)`."""
+
+    targets: Tensor
+    center: Tensor
 
 
 def teacher_step(
@@ -462,7 +466,7 @@ def teacher_step(
     """The targets under the old centre, and the next centre from the raw logits."""
     logits = list(teacher_logits)
     targets = torch.stack([teacher_distribution(g, center, temperature) for g in logits])
-    return TeacherStep((targets, losses.update_center(center, logits, momentum)))
+    return TeacherStep(targets, losses.update_center(center, logits, momentum))
 
 
 def _teachers(**settings: tuple[float, ...]) -> Callable[[], list[Case]]:
