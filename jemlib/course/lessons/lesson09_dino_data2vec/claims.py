@@ -19,7 +19,7 @@ from jemlib.diagnose import directional_spread, rankme
 from jemlib.evaluate import backbone_knn, embeddings
 from jemlib.losses import data2vec, data2vec_targets
 from jemlib.methods import Method
-from jemlib.nets import MomentumEncoder, cosine_momentum
+from jemlib.nets import MomentumEncoder, cosine_momentum, features
 from jemlib.nets.transformer import PatchTransformer
 from jemlib.scales import Scale
 from jemlib.train import History
@@ -43,13 +43,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def assignments(method: Method, images: Images) -> Tensor:
-    """Teacher's probabilities of un-augmented images, `(N, K)`, at the end of training: centred and sharpened."""
-    z = embeddings(method, images)
-    device = next(method.parameters()).device
-    with torch.no_grad():
-        logits = method.prototypes(z.to(device))  # type: ignore[operator]
-        tau = method.teacher_temperature(1.0)  # type: ignore[operator]
-        return torch.softmax((logits - method.center) / tau, dim=1).cpu()
+    """The teacher's probabilities of un-augmented images, `(N, K)`, under its last centre and temperature."""
+    teacher, tau = method.teacher, method.teacher_temperature(1.0)  # type: ignore[operator]
+    logits = features(teacher.network, images)  # type: ignore[union-attr, arg-type]
+    return torch.softmax((logits - method.center.cpu()) / tau, dim=1)  # type: ignore[operator, union-attr]
 
 
 def described(method: Method, train: Images, held_out: Images) -> dict[str, float]:
