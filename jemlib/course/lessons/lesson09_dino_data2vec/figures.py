@@ -128,7 +128,7 @@ def simplexes(runs: Mapping[str, SimplexRun]) -> Figure:
             below.axhline(math.log(OUTPUTS), color="black", linewidth=1, linestyle=":", label="log 3")
             below.set(xlabel="step", ylim=(-0.05, 1.3 * math.log(OUTPUTS)))
         axes[1, 0].set_ylabel("nats")
-        axes[1, 0].legend(fontsize=8, loc="upper right", ncols=3)
+        figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", fontsize=9, ncols=3)
         plt.close(figure)
     return figure
 
