@@ -51,7 +51,7 @@ def assignments(method: Method, images: Images) -> Tensor:
 
 
 def described(method: Method, train: Images, held_out: Images) -> dict[str, float]:
-    """kNN of the backbone among BANK images, RankMe and spread of the embeddings; of DINO, how uneven its outputs are."""
+    """kNN of the backbone among BANK images, RankMe and spread of the embeddings; of DINO also how uneven it is."""
     z = embeddings(method, held_out)
     found = {
         "knn": backbone_knn(method.backbone, train.subset(slice(BANK)), held_out),
