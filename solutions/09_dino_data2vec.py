@@ -820,16 +820,16 @@ claim("data2vec.the-norm-holds-the-size", **grown)
 # %% [markdown]
 # ### What you should see
 #
-# **What does the norm hold?** The size, by construction: the solid curve in the middle panel can hardly move. Nothing
-# holds the dashed one. The right panel is another matter. No term of the loss holds the share between images, with the
-# norm or without; whatever it does there is what training happened to do.
+# **What does the norm hold?** The size. By construction the solid curve in the middle panel never exceeds 1, and it falls
+# only as far as the two blocks disagree. Nothing holds the dashed one. The right panel is another matter. No term of the
+# loss holds the share between images, with the norm or without; whatever it does there is what training happened to do.
 #
-# **Left panel.** Early on the ratio is at 1 or above: the student has not even learned the mean of each position. Below 1
-# it uses what the image shows. Both parts of the ratio move, because the targets move: a falling loss alone would not
-# tell learning from targets that become easy.
+# **Left panel.** At a ratio of 1 or above the student has not even learned the mean of each position. Below 1 it uses what
+# the image shows. Both parts of the ratio move, because the targets move: a falling loss alone would not tell learning
+# from targets that become easy.
 #
-# **kNN.** The run is far too short for what masked prediction needs; beside DINO's, its kNN is low. Look at the
-# difference to the untrained transformer, and expect little.
+# **kNN.** The run is far shorter than masked prediction needs. Look at the difference to the untrained transformer, and
+# expect little. What we expected is in the criteria of the claims: they were written before the runs.
 
 # %%
 recorded(
