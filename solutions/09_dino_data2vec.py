@@ -920,7 +920,7 @@ def gram_anchoring(student, anchor):
 # %% check="gram_anchoring"
 gram_anchoring = check(gram_anchoring)
 
-# %% alt="Two matrices of cosines between the 64 patches of one image, from the transformer with its last block and from the untrained one; each has a red diagonal and a pattern of its own."
+# %% alt="Two matrices of cosines between the 64 patches of one image, for the trained and the untrained transformer; each has a red diagonal and a pattern of its own."
 rotation = torch.linalg.qr(torch.randn(8, 8, generator=generator, dtype=torch.float64))[0]
 verify("a rotation of all features costs nothing", gram_anchoring(a @ rotation, a), 0)
 verify("nor does another length of each", gram_anchoring(5 * a, a), 0)
@@ -931,11 +931,9 @@ verify(
 with torch.no_grad():
     torch.manual_seed(0)
     networks = {"trained": student, "untrained": small.MaskedTransformer()}
-    patches = {
-        name: F.normalize(net.layers(normalize(images.pixels[:1]))[-1][0], dim=1) for name, net in networks.items()
-    }
-    print(f"Gram term between the two: {float(gram_anchoring(*(x[None] for x in patches.values()))):.3f}")
-plots.matrices([x @ x.T for x in patches.values()], list(patches))
+    patches = {name: net.layers(normalize(images.pixels[:1]))[-1][0] for name, net in networks.items()}
+print(f"Gram term between the two: {float(gram_anchoring(*(x[None] for x in patches.values()))):.3f}")
+figures.patch_cosines(patches)
 
 # %% [markdown]
 # ## Take-away

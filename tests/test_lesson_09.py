@@ -54,6 +54,7 @@ RUNS = [
         lambda: figures.recorded_centres([]),
         lambda: figures.usage({"balanced": torch.ones(512) / 512, "no centre": torch.eye(512)[0]}),
         lambda: figures.masked_training({"with the norm": HISTORY, "without": HISTORY}),
+        lambda: figures.patch_cosines({"trained": torch.eye(64), "untrained": torch.eye(64)[:, :8] + 1}),
         lambda: figures.circles(dict(zip(("before", "after KoLeo"), figures.circle_descent(steps=2)))),
     ],
 )

@@ -47,7 +47,7 @@ def assignments(method: Method, images: Images) -> Tensor:
     """The teacher's probabilities of un-augmented images, `(N, K)`, under its last centre and temperature."""
     teacher, tau = method.teacher, method.teacher_temperature(1.0)  # type: ignore[operator]
     logits = features(teacher.network, images)  # type: ignore[union-attr, arg-type]
-    return torch.softmax((logits - method.center.cpu()) / tau, dim=1)  # type: ignore[operator, union-attr]
+    return torch.softmax((logits - method.center.cpu()) / tau, dim=1)  # type: ignore[operator]
 
 
 def described(method: Method, train: Images, held_out: Images) -> dict[str, float]:
