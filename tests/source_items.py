@@ -12,9 +12,9 @@ from typing import NamedTuple
 START, CONTRASTIVE, BARLOW = "00_start_here", "01_contrastive", "02_barlow_twins"
 INVARIANCE = "10_invariance"
 BOTTLENECK, VICREG, COLLAPSE, SWAV = "03_information_bottleneck", "04_vicreg", "05_collapse", "06_swav_sinkhorn"
-PCL, BYOL = "07_pcl_em", "08_byol_simsiam"
-LATER_DINO, LATER_MASKING = "later: DINO", "later: masking"
-PLANNED = {LATER_DINO, LATER_MASKING}
+PCL, BYOL, DINO = "07_pcl_em", "08_byol_simsiam", "09_dino_data2vec"
+LATER_MASKING = "later: masking"
+PLANNED = {LATER_MASKING}
 
 
 class Item(NamedTuple):
@@ -35,7 +35,7 @@ ERRATA: dict[str, tuple[str, ...]] = {
     "E16": (VICREG,),
     **{f"E{n}": (SWAV,) for n in (17, 18, 19, 20)},
     **{f"E{n}": (BYOL,) for n in (21, 22)},
-    **{f"E{n}": (LATER_DINO,) for n in (23, 24)},
+    **{f"E{n}": (DINO,) for n in (23, 24)},
     "E25": (COLLAPSE,),
     "E26": (VICREG,),
     **{f"E{n}": (LATER_MASKING,) for n in (27, 28, 29)},
@@ -125,7 +125,10 @@ ITEMS = [
     Item("S4", "no enforcement on negative pairs", BYOL, r"without negatives"),
     Item("S4", "an asymmetrical architecture", BYOL, r"asymmetrical"),
     Item("S4", "SimSiam: a regular backbone", BYOL, r"regular backbone"),
-    Item("S4", "DINO, data2vec", LATER_DINO),
+    Item("S4", "DINO: two softargmax components of different temperature", DINO, r"softargmax\s+components"),
+    Item("S4", "DINO: the energy is their cross-entropy", DINO, r"cross entropy between\s+these two"),
+    Item("S4", "DINO: nothing is enforced on negatives", DINO, r"no\s+negatives"),
+    Item("S4", "data2vec: a layer norm", DINO, r"What a layer norm can and cannot prevent"),
     Item("S4", "starting from a trivial solution", COLLAPSE, r"trivial solution"),
     Item("S4", "training dynamics keep away from collapse", COLLAPSE, r"dynamics"),
     # S4: improvements

@@ -131,7 +131,9 @@ def test_no_two_claims_are_one_measurement_under_two_names():
         assert len(again) == len({str(numbers) for numbers in again}), shared
 
 
-@pytest.mark.parametrize("lesson", ["00_start_here", "04_vicreg", "05_collapse", "06_swav_sinkhorn"])
+@pytest.mark.parametrize(
+    "lesson", ["00_start_here", "04_vicreg", "05_collapse", "06_swav_sinkhorn", "09_dino_data2vec"]
+)
 def test_variants_are_scored_on_the_validation_split_and_the_lesson_says_so(lesson):
     assert not re.search(r'load\([^)]*"test"', SOURCES[lesson])
     assert re.search(r'^held_out = load\([^)]*"validation"', SOURCES[lesson], flags=re.MULTILINE)

@@ -271,6 +271,32 @@ class DINO(ByHand):
         return {**named("teacher", self.teacher), "center": self.center}
 
 
+class SimDINO(ByHand):
+    parts = ("backbone", "projector")
+
+    def __init__(self, method: Method, settings: dict[str, Any]) -> None:
+        super().__init__(method, settings)
+        self.teacher = self.momentum_copy(*self.parts)
+
+    def step(self, views: list[Tensor]) -> dict[str, Tensor]:
+        student = [unit(self.embed(view)) for view in views]
+        with torch.no_grad():
+            teacher = [unit(self.teacher(view)) for view in views[:2]]  # the large views only
+        pairs = [(t, s) for t in range(2) for s in range(len(views)) if s != t]
+        alignment = -torch.stack([(teacher[t] * student[s]).sum(dim=1).mean() for t, s in pairs]).mean()
+        (n, d), eps = student[0].shape, self.settings["eps"]
+        inside = [torch.eye(d, dtype=z.dtype) + d / (n * eps) * z.T @ z for z in student[:2]]
+        rate = sum(torch.logdet(m) for m in inside) / 4  # half of each, and the mean of two
+        balance = self.settings["expansion"] * (d + n) / (d * n)
+        return {"total": alignment - balance * rate, "alignment": alignment, "coding_rate": rate}
+
+    def after(self, progress: float) -> None:
+        self.follow(self.teacher, self.parts, rising(progress, self.settings["momentum"]))
+
+    def memory(self) -> dict[str, Any]:
+        return named("teacher", self.teacher)
+
+
 # --- queues, prototypes, clusterings ----------------------------------------------------------------------------
 
 
@@ -389,6 +415,7 @@ DINO_BASE = {**SHARP, "prototypes": 7, "temperature_warmup": 0.6, "momentum": 0.
 SWAV_BASE = {"prototypes": 7, "temperature": 0.3, "epsilon": 0.1, "iterations": 2}
 PCL_BASE = {"temperature": 0.3, "momentum": 0.6, "queue": 16, "warmup": 0.25, "e_steps": 2}
 BYOL_BASE = {"momentum": 0.6, "hidden": 12}
+SIMDINO_BASE = {"eps": 0.1, "expansion": 1.5, "momentum": 0.6}
 
 CASES = [
     Case("simclr", "simclr", SimCLR, {"temperature": 0.4}),
@@ -417,6 +444,8 @@ CASES = [
     Case("dino balanced", "dino", DINO, {**DINO_BASE, **CROPS, "centering": "balanced", "freeze": 0.4}),
     Case("dino with a mean centre", "dino", DINO, {**DINO_BASE, **CROPS, "centering": "mean", "center_momentum": 0.7}),
     Case("dino bare", "dino", DINO, {**DINO_BASE, "centering": "none", "sharpening": False}),
+    Case("simdino", "simdino", SimDINO, {**SIMDINO_BASE, **CROPS}),
+    Case("simdino without expansion", "simdino", SimDINO, {**SIMDINO_BASE, "expansion": 0.0}),
     Case("swav with queue", "swav", SwAV, {**SWAV_BASE, **CROPS, "queue": 8, "freeze": 0.4}),
     Case("swav without queue", "swav", SwAV, SWAV_BASE),
     Case("swav without sinkhorn", "swav", SwAV, {**SWAV_BASE, "iterations": 0}),

@@ -25,6 +25,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "byol": {**SMALL, "hidden": 12},
     "simsiam": {**SMALL, "hidden": 12},
     "dino": {**SMALL, "prototypes": 6, "local_crops": 1},
+    "simdino": {**SMALL, "local_crops": 1},
     "sigreg": {**SMALL, "slices": 8},
     "vicreg": {**SMALL, "mask_ratio": 0.5},
 }

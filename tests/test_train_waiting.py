@@ -117,7 +117,9 @@ def assert_same_step(name: str, images: Images) -> None:
     assert_close(*found, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["vicreg", "byol", "dino", "swav", "pcl", "sigreg", "simclr", "barlow_twins"])
+@pytest.mark.parametrize(
+    "name", ["vicreg", "byol", "dino", "simdino", "swav", "pcl", "sigreg", "simclr", "barlow_twins"]
+)
 def test_a_run_that_diverged_unseen_is_named_by_the_next_step_that_looks(name: str, images: Images) -> None:
     method, optimizer = ready(name, images)
     with torch.no_grad():

@@ -108,6 +108,7 @@ REMOVALS = {
         ),
         complete("dino.centering", {"centering": "none"}, "sharpening alone leads to one prototype for every image"),
         dimensional("dino.sharpening", {"sharpening": False}, 0.6, "centring alone leads to the uniform distribution"),
+        complete("simdino.expansion", {"expansion": 0.0}, "the student then follows its own teacher into the constant"),
         shrinking("sigreg.sigreg", {"lambd": 0.0}, 20.0, "a constant has invariance 0", BARE),
     )
 }

@@ -50,7 +50,9 @@ from jemlib.losses.duality import (
     duality,
     noncontrastive_criterion,
 )
+from jemlib.losses.gram_anchoring import GramLoss, gram_anchoring
 from jemlib.losses.info_nce import ContrastiveLoss, decoupled_info_nce, info_nce, nt_xent
+from jemlib.losses.koleo import KoLeoLoss, koleo
 from jemlib.losses.pcl import (
     MixtureFit,
     concentration,
@@ -81,7 +83,9 @@ __all__ = [
     "Data2VecLoss",
     "Duality",
     "GaussianBottleneck",
+    "GramLoss",
     "InformationBottleneck",
+    "KoLeoLoss",
     "LeJEPALoss",
     "MixtureFit",
     "SIGRegLoss",
@@ -119,12 +123,14 @@ __all__ = [
     "frobenius_term",
     "gaussian_bottleneck",
     "gaussian_entropy",
+    "gram_anchoring",
     "info_nce",
     "info_nce_queue",
     "info_nce_uniformity",
     "information_bottleneck",
     "invariance_term",
     "kl_to_posterior",
+    "koleo",
     "lejepa",
     "log_determinant_term",
     "log_evidence",

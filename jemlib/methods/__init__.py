@@ -16,6 +16,7 @@ from jemlib.methods.pcl import PCL
 from jemlib.methods.settings import in_order
 from jemlib.methods.sigreg import SIGReg
 from jemlib.methods.simclr import SimCLR
+from jemlib.methods.simdino import SimDINO
 from jemlib.methods.simsiam import SimSiam
 from jemlib.methods.supervised import Supervised
 from jemlib.methods.swav import SwAV
@@ -24,7 +25,8 @@ from jemlib.scales import Scale, current_scale
 
 # One line a method; `supervised` is here because it trains by the same step, though it is no joint embedding.
 METHODS: dict[str, type[Method]] = {
-    method.name: method for method in (SimCLR, BarlowTwins, VICReg, SwAV, PCL, BYOL, SimSiam, DINO, SIGReg, Supervised)
+    method.name: method
+    for method in (SimCLR, BarlowTwins, VICReg, SwAV, PCL, BYOL, SimSiam, DINO, SIGReg, SimDINO, Supervised)
 }
 # Those that learn without labels.
 SELF_SUPERVISED = tuple(name for name in METHODS if name != Supervised.name)
@@ -40,6 +42,7 @@ __all__ = [
     "Method",
     "SIGReg",
     "SimCLR",
+    "SimDINO",
     "SimSiam",
     "Supervised",
     "SwAV",

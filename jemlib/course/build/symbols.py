@@ -20,8 +20,8 @@ MARK = re.compile(r"^\{\{symbols(?::([^}]*))?\}\}$", re.MULTILINE)
 HEAD = "| symbol | in code | shape | meaning |\n| --- | --- | --- | --- |"
 
 TABLE = r"""
-N       | $N$             | `n`                  | number        | samples in the batch | 00 01 02 03 04 05 06 07 08
-D       | $D$             | `d`                  | number        | dimensions of an embedding | 00 01 02 03 04 05 06 07 08
+N       | $N$             | `n`                  | number        | samples in the batch | 00 01 02 03 04 05 06 07 08 09
+D       | $D$             | `d`                  | number        | dimensions of an embedding | 00 01 02 03 04 05 06 07 08 09
 V_views | $V$             | `views`              | number        | views of each image | 03
 x       | $x$             | `x`                  | $(N, 3, 32, 32)$ | images: three channels, 32 x 32 pixels | 00
 f       | $f$             | `backbone`           |               | encoder: a view to features $h$, $(N, D)$ | 00
@@ -51,7 +51,7 @@ L_nce   | $L$             | `info_nce`           | number        | the loss, in 
 alpha   | $\alpha$        | `alpha`              | number        | power of the distance in the alignment | 01
 t       | $t$             | `t`                  | number        | inverse width of the kernel in the uniformity | 01
 R       | $R$             | `queue`              | number        | keys of earlier batches in the queue, an $(R, D)$ matrix | 01
-m       | $m$             | `momentum`           | number        | share of the old weights that a momentum encoder keeps in a step | 01 08
+m       | $m$             | `momentum`           | number        | share of the old weights that a momentum encoder keeps in a step | 01 08 09
 C       | $C$             | `cross_correlation`  | $(D, D)$      | correlation of dimension $i$ of view A with dimension $j$ of view B | 02 03
 mu_eig  | $\mu_k$         | `mu`                 | $(D,)$        | eigenvalues of $C$ where it is symmetric, that is for identical views | 02
 G       | $G$             | `g_c`                | $(D, D)$      | the gradient with respect to $C$, $\partial L / \partial C$ | 02
@@ -113,6 +113,22 @@ Z_size  | $Z_j$           | `sizes`              | number        | members of cl
 alpha_phi | $\alpha$      | `alpha`              | number        | keeps small clusters from a large $\phi$ | 07
 M       | $M$             | `num_clusters`       | number        | clusterings, each with its own $K$ (the setting lists them) | 07
 L_proto | $L$             | `proto_nce`          | number        | the loss of one clustering, in nats | 07
+K_dino  | $K$             | `k`                  | number        | outputs of the head: classes that nobody has named | 09
+g_S     | $g_S$           | `student_logits`     | $(N, K)$      | the student's logits of one view | 09
+g_T     | $g_T$           | `teacher_logits`     | $(N, K)$      | the teacher's logits of one view | 09
+tau_S   | $\tau_S$        | `student_temperature` | number       | the student's temperature | 09
+tau_T   | $\tau_T$        | `teacher_temperature` | number       | the teacher's temperature, the smaller of the two | 09
+c_dino  | $c$             | `center`             | $(K,)$        | the centre: what is subtracted from the teacher's logits | 09
+P_S     | $P_S$           | `predicted`          | $(N, K)$      | the student's distribution over the outputs: rows sum to 1 | 09
+P_T     | $P_T$           | `p`                  | $(N, K)$      | the teacher's distribution, which is the target | 09
+L_dino  | $L$             | `dino`               | number        | the loss of DINO, in nats | 09
+U_dino  | $U$             | `u`                  | $(N, D)$      | embeddings of one view, each row divided by its length | 09
+R_rate  | $R$             | `coding_rate`        | number        | how much room the rows of a batch take up, in nats | 09
+eps_d   | $\epsilon$      | `eps`                | number        | in the coding rate, the error up to which rows are coded; in KoLeo, what keeps duplicates finite | 09
+T_pos   | $T$             | `patch_mask`         | number        | positions of an image: its patches | 09
+a_block | $a_l$           | `layers`             | $(N, T, D)$   | what block $l$ of the teacher puts out | 09
+y_d2v   | $y$             | `data2vec_targets`   | $(N, T, D)$   | data2vec's target | 09
+beta_s  | $\beta$         | `beta`               | number        | from this error on, smooth L1 grows linearly | 09
 L_swav  | $L$             | `swav`               | number        | the loss | 06
 P_A     | $P^A$           | `p_a`                | $(N, D)$      | predictions: the embeddings of view A after the predictor | 08
 P_B     | $P^B$           | `p_b`                | $(N, D)$      | predictions from view B | 08

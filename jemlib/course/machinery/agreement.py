@@ -58,6 +58,8 @@ class Agreement:
             the slope of the function's own values, where right ways differ in it (probabilities that sum to 1).
         symptom: given a case, the learner's results and the right ones, may add a sentence of help.
         closed_form: whether automatic differentiation inside the function is refused: a formula is asked.
+        lists: positions of arguments that the learner's function gets as a list, one tensor per view, as a method gives
+            them. The cases hold them stacked, and everything of the exercise's own goes through them with `for`.
     """
 
     reference: Function
@@ -68,9 +70,11 @@ class Agreement:
     gradients: bool | Literal["flow"] = True
     symptom: Symptom | None = None
     closed_form: bool = False
+    lists: tuple[int, ...] = ()
 
     def __call__(self, f: Function) -> None:
         """Raise `Mistake` or `NotAttempted` unless `f` is right."""
+        f = _with_lists(f, self.lists) if self.lists else f
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # the inputs are tiny: on a busy machine threads would only wait for each other
         try:
@@ -410,13 +414,13 @@ class Agreement:
             mixture = sum((r * torch.randn(r.shape, generator=generator, dtype=r.dtype)).sum() for r in results)
             assert isinstance(mixture, Tensor)
             if not mixture.requires_grad:
-                return tuple(torch.zeros_like(arg) for arg in case.args)
+                return tuple(_zeros(arg) for arg in case.args)
             try:
                 given = iter(torch.autograd.grad(mixture, [a for a in args if a.requires_grad], allow_unused=True))
                 found = [next(given) if arg.requires_grad else None for arg in args]
             except RuntimeError as error:
                 raise explain(error, f, f"the backward pass for {case.describe()}") from None
-        return tuple(torch.zeros_like(arg) if g is None else g for g, arg in zip(found, case.args))
+        return tuple(_zeros(arg) if g is None else g for g, arg in zip(found, case.args))
 
     def _quiet_gradients_of(self, f: Function, case: Case) -> tuple[Tensor, ...] | None:
         try:
@@ -558,3 +562,21 @@ def _samples(case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor]) -> str
         if right and wrong:
             return f"Right for the samples (first axis) {right}, wrong for {wrong}."
     return ""
+
+
+def _zeros(arg: Tensor) -> Tensor:
+    """No gradient; of a mask it is a number as well, so that gradients can be compared."""
+    return torch.zeros_like(arg, dtype=torch.float64 if arg.dtype == torch.bool else arg.dtype)
+
+
+def _with_lists(f: Function, positions: Sequence[int]) -> Function:
+    """`f`, given the entries of some arguments as a list."""
+
+    def called(*args: Tensor, **kwargs: Any) -> Any:
+        return f(*(list(arg) if i in positions else arg for i, arg in enumerate(args)), **kwargs)
+
+    try:
+        return functools.update_wrapper(called, f)
+    except Exception:  # an object whose attributes cannot be read
+        called.__wrapped__ = f  # type: ignore[attr-defined]
+        return called

@@ -43,6 +43,7 @@ TRAITS = {
         f"a Sinkhorn-balanced centre, sharpening{HIDES}",
         "Sinkhorn over the batch, in the centre; batch norm",
     ),
+    "simdino": Traits("a sample with a slow target", "the coding rate of the batch, to be large", "batch statistics"),
     "sigreg": Traits(
         "a sample with its other view", f"projections pulled to a Gaussian{HIDES}", "batch statistics; batch norm"
     ),

@@ -1,0 +1,1 @@
+"""Lesson 09: 09_dino_data2vec."""
