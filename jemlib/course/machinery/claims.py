@@ -129,6 +129,7 @@ def run_claims(
     validate.integer("seeds", seeds, at_least=1)
     claims, size = known(), current_scale(scale)
     chosen = [claims[validate.choice("id", id, claims)] for id in (claims if ids is None else ids)]
+    path = _destination(out, size.name)
     records = []
     with tqdm(total=len(chosen) * seeds, unit="run", disable=not progress) as bar:
         for one in chosen:
@@ -138,9 +139,8 @@ def run_claims(
                 runs.append(_run(one, seed, size))
                 bar.update()
             records.append(_record(one, runs, size.name))
-    path = _destination(out, size.name)
-    if path is not None:
-        _write(path, records)
+            if path is not None:
+                _write(path, records[-1:])  # at once: a run that is stopped keeps what it has measured
     for record in records:
         print(_line(record))
     return records
