@@ -147,9 +147,16 @@ def test_a_shuffle_of_trajectories_keeps_each_of_them_whole() -> None:
 # --- Objects, scenes and crops ----------------------------------------------------------------------------------
 
 
-def test_both_kinds_show_the_same_labelled_objects_at_the_same_size() -> None:
-    alone, pairs = (small.pictures(kind, 40, 3) for kind in small.KINDS)
+def test_all_kinds_show_the_same_labelled_objects_at_the_same_size() -> None:
+    alone, twins, pairs = (small.pictures(kind, 40, 3) for kind in ("alone", "twins", "scenes"))
     assert torch.equal(alone.labels, pairs.labels)
+    assert torch.equal(twins.labels, pairs.labels)
+    for name in ("pattern", "foreground_hue", "background_hue", "frequency", "rotation"):
+        assert torch.equal(twins.factors[f"left.{name}"], twins.factors[f"right.{name}"])
+        assert torch.equal(twins.factors[f"left.{name}"], pairs.factors[f"left.{name}"])
+    both = small.object_masks(twins)
+    assert both.shape[1:] == (1, 32, 32), "twins count as one object"
+    assert torch.equal(both[:, 0, :, :16], small.object_masks(pairs)[:, 0, :, :16])
     masks = small.object_masks(alone), small.object_masks(pairs)
     assert masks[0].shape[1:] == (1, 32, 32)
     assert masks[1].shape[1:] == (2, 32, 32)
@@ -161,7 +168,7 @@ def test_both_kinds_show_the_same_labelled_objects_at_the_same_size() -> None:
 
 
 def test_each_pattern_stands_as_often_left_as_right() -> None:
-    alone = small.pictures("objects", 100, 0)
+    alone = small.pictures("alone", 100, 0)
     left = alone.factors["position"][:, 0] < 0
     assert [int((alone.labels[left] == y).sum()) for y in range(10)] == [5] * 10
 
@@ -175,9 +182,17 @@ def test_a_crop_of_the_whole_image_shows_every_pixel_of_each_object() -> None:
     assert float((a == whole).double().mean()) > 0.3  # crops of full area that keep the ratio of the sides
 
 
+def test_a_pair_is_in_sight_only_where_both_crops_show_an_object() -> None:
+    a, b = small.shown_in_crops(small.pictures("alone", 60, 2), 0.2, seed=2)
+    expected = sum(bool(x.sum() > 0) and bool(y.sum() > 0) for x, y in zip(a, b)) / 60
+    assert small.in_sight("alone", 0.2, 60, 2) == pytest.approx(expected)
+    assert 0.5 < expected < 1
+
+
 def test_crops_of_one_object_agree_and_crops_of_scenes_often_do_not() -> None:
     numbers = claims.known()["invariance.crops-of-scenes-disagree"].measure(0, SMOKE)
-    assert numbers["objects"] == 1
+    assert numbers["twins"] == 1
+    assert small.agreement("alone", 0.2, 100) == 1
     assert 0.4 < numbers["scenes"] < 0.9
 
 
@@ -205,7 +220,14 @@ def test_every_transformation_has_a_claim_and_it_fails_when_one_encoder_is_luck(
         ("training-adds-class-units", {"simclr": 4, "untrained": 2.9}, {"simclr": 3.8, "untrained": 2.9}),
         ("labels-make-more-of-them", {"supervised": 5, "simclr": 4.4}, {"supervised": 4.8, "simclr": 4.4}),
         ("an-unseen-turn-costs", {"position": 4, "rotation": 3.6}, {"position": 4, "rotation": 3.8}),
-        ("scenes-teach-less", {"objects": 0.7, "scenes": 0.6}, {"objects": 0.7, "scenes": 0.68}),
+        ("scenes-teach-less", {"twins": 0.7, "scenes": 0.6}, {"twins": 0.7, "scenes": 0.68}),
+        ("scenes-make-fewer-class-units", {"twins": 2.7, "scenes": 2.3}, {"twins": 2.7, "scenes": 2.5}),
+        (
+            "alone-teaches-nothing",
+            {"alone": 0.1, "twins": 0.4, "untrained": 0.1},
+            {"alone": 0.2, "twins": 0.9, "untrained": 0.1},
+        ),
+        ("alone-is-in-sight", {"alone": 0.92}, {"alone": 0.88}),
         ("latents-vicreg", {"gaussian": 0.7, "gaussian_untrained": 0.3}, {"gaussian": 0.7, "gaussian_untrained": 0.65}),
         ("latents-sigreg", {"gaussian": 0.61, "gaussian_untrained": 0}, {"gaussian": 0.59, "gaussian_untrained": 0}),
         ("gaussian-beats-uniform", {"gaussian": 0.9, "uniform": 0.88}, {"gaussian": 0.9, "uniform": 0.895}),
