@@ -135,3 +135,15 @@ def test_a_number_that_is_nan_is_written_as_null(tmp_path):
 def test_claim_modules_are_found_by_their_name(monkeypatch):
     monkeypatch.undo()
     assert all(claim.id == id for id, claim in claims.known().items())
+
+
+def test_a_run_that_is_stopped_keeps_what_it_has_measured(tmp_path):
+    def stopped(seed, scale):
+        raise KeyboardInterrupt
+
+    register(Claim("test.stopped", "S.", "99_test", "c", stopped, lambda n: True))
+    out = tmp_path / "claims.json"
+    with pytest.raises(KeyboardInterrupt):
+        run_claims(["test.good", "test.stopped"], seeds=2, out=out, progress=False)
+    written = json.loads(out.read_text(encoding="utf-8"))["claims"]
+    assert [record["id"] for record in written] == ["test.good"]
