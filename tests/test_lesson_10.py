@@ -221,7 +221,7 @@ def test_every_transformation_has_a_claim_and_it_fails_when_one_encoder_is_luck(
         ("labels-make-more-of-them", {"supervised": 5, "simclr": 4.4}, {"supervised": 4.8, "simclr": 4.4}),
         ("an-unseen-turn-costs", {"position": 4, "rotation": 3.6}, {"position": 4, "rotation": 3.8}),
         ("scenes-teach-less", {"twins": 0.7, "scenes": 0.6}, {"twins": 0.7, "scenes": 0.68}),
-        ("scenes-make-fewer-class-units", {"twins": 2.7, "scenes": 2.3}, {"twins": 2.7, "scenes": 2.5}),
+        ("scenes-make-fewer-class-units", {"twins": 2.7, "scenes": 2.3}, {"twins": 2.7, "scenes": 2.65}),
         (
             "alone-teaches-nothing",
             {"alone": 0.1, "twins": 0.4, "untrained": 0.1},
