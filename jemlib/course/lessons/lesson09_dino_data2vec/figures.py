@@ -285,11 +285,12 @@ def circles(named: Mapping[str, Tensor]) -> Figure:
 def patch_cosines(features: Mapping[str, Tensor]) -> Figure:
     """Cosines between the patches of one image, `(T, D)` features for each name, without the part that all share."""
     with plots.style():
-        figure, axes = plt.subplots(1, len(features), figsize=(4 * len(features), 3.6), squeeze=False)
+        figure, axes = plt.subplots(
+            1, len(features), figsize=(4 * len(features), 3.6), squeeze=False, layout="constrained"
+        )
         for axis, (name, x) in zip(axes[0], features.items()):
             own = F.normalize(x - x.mean(dim=0), dim=1)
             plots.matrix(own @ own.T, axis, title=name)
             axis.set(xlabel="patch", ylabel="patch")
-        figure.tight_layout()
         plt.close(figure)
     return figure
