@@ -638,10 +638,11 @@ for variant in ["no centre", "simdino", *others]:
         outputs[variant] = small.assignments(method, held_out)
     else:
         print(f"{variant}: trained by {method.whose_loss}.")
-print(f"{'':18s} {'kNN':>6s} {'RankMe':>7s} {'spread':>7s} {'top':>6s} {'H/log K':>8s}")
+print(f"{'':18s} {'loss':>7s} {'kNN':>6s} {'RankMe':>7s} {'spread':>7s} {'top':>6s} {'H/log K':>8s}")
 for variant, row in table.items():
+    loss = f"{histories[variant]['total'][-1]:7.3f}" if variant in histories else f"{'':7s}"
     dinos = f"{row['top']:6.3f} {row['entropy']:8.3f}" if "top" in row else ""
-    print(f"{variant:18s} {row['knn']:6.3f} {row['rankme']:7.1f} {row['spread']:7.3f} {dinos}")
+    print(f"{variant:18s} {loss} {row['knn']:6.3f} {row['rankme']:7.1f} {row['spread']:7.3f} {dinos}")
 figures.usage(
     {
         name: p.argmax(dim=1).bincount(minlength=p.shape[1]) / len(p)
@@ -661,10 +662,11 @@ claim("simdino.learns", trained=table["simdino"]["knn"], untrained=table["untrai
 # the largest possible. The two collapses stand at opposite ends of both columns, as on the triangle.
 #
 # **Without a centre** `top` goes to 1: one output for every image. kNN falls to about a tenth, which is chance among ten
-# patterns. And the loss is the *lowest* of all runs: never choose between such runs by their loss.
+# patterns. And the loss is *lower* than that of the run that learns: never choose between such runs by their loss.
 #
-# **Without sharpening** `H/log K` goes to 1. The spread of the embeddings stays large, because the batch norm holds it.
-# What is lost are directions: look at RankMe.
+# **Without sharpening** `H/log K` goes to 1, as the record says. The spread of the embeddings stays large there, because
+# the batch norm holds it. What is lost are directions. The README's table of removals has that run too: RankMe falls to
+# about a sixth.
 #
 # **Which centre?** The mean holds the mean logits equal and lets the probabilities go where they like. Outputs that vary
 # little from image to image are never the largest, so they are used by none. Few outputs in use are few directions of the
@@ -672,7 +674,8 @@ claim("simdino.learns", trained=table["simdino"]["knn"], untrained=table["untrai
 # large batches. We say only that it failed in the short runs that this course can afford.
 #
 # **SimDINO** has no `top` and no entropy: it has no outputs. Its spread is what the coding rate holds. Without the rate
-# nothing does, and the student follows its own copy into one point.
+# nothing does, and the student follows its own copy into one point; that run is in the record. (SimDINO's loss is another
+# quantity than DINO's. The two cannot be compared.)
 
 # %%
 recorded(
