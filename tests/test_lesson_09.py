@@ -250,7 +250,7 @@ def test_the_probabilities_of_outputs_are_those_of_the_teachers_rule() -> None:
         ("simdino.the-rate-keeps-it-open", {"rate": 0.9, "none": 0.01}, {"rate": 0.9, "none": 0.2}),
         ("data2vec.beats-the-position", {"loss": 0.2, "position": 0.4}, {"loss": 0.39, "position": 0.4}),
         ("data2vec.keeps-images-apart", {"between": 0.3}, {"between": 0.05}),
-        ("data2vec.learns", {"trained": 0.35, "untrained": 0.3}, {"trained": 0.31, "untrained": 0.3}),
+        ("data2vec.no-pattern-yet", {"trained": 0.31, "untrained": 0.3}, {"trained": 0.35, "untrained": 0.3}),
         ("data2vec.the-norm-holds-the-size", {"normed": 1.05, "plain": 2.0}, {"normed": 1.05, "plain": 1.2}),
     ],
 )
