@@ -1597,7 +1597,7 @@ RIGHT += [
 
 
 def normal(generator: Generator, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
 def leaf(x: Tensor) -> Tensor:
