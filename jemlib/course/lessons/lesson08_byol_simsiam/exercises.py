@@ -519,10 +519,7 @@ declare(
         ),
         "cosine of p as it is": Edit(
             "(unit_p * unit_t).sum -> (p * unit_t).sum",
-            "the cosine is that of unit rows: p was not divided by its length in it.",
-        ),
-        "projected onto p as it is": Edit(
-            "cosine * unit_p -> cosine * p", "the part taken away is along the unit vector p/|p|, not along p as it is."
+            "p was not divided by its length in one place: the cosine is that of unit rows, and it multiplies p/|p|.",
         ),
         "projected onto the target": Edit(
             "cosine * unit_p -> cosine * unit_t",
@@ -1162,7 +1159,7 @@ declare(
         ),
         "twice in w": Edit(
             "w - 2 * a * w * w_p]) -> 2 * w - 2 * a * w * w_p])",
-            "d w'/d w_p was made equal to d w_p'/d w; derive w' = w w_p - a w w_p^2 by w_p.",
+            "d w'/d w_p was made equal to d w_p'/d w, as in a symmetric matrix; derive w' = w w_p - a w w_p^2 by w_p.",
         ),
         "no square": Edit("-a * w**2 -> -a * w", "w_p' holds w^2, so its derivative by w_p does too."),
         "columns exchanged": Edit(
