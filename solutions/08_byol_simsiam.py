@@ -301,8 +301,9 @@ verify("by T times its squared distance from the mean", cost(one_view) - cost(be
 # $J = \frac12 E\,|W_P W x_1 - \mathrm{sg}(W_a x_2)|^2$.
 #
 # Let $W_P$ be symmetric, and let it share its eigenvectors with $F = W W^\top$ (they come to share them; Theorem 3 of
-# the paper, under a condition). This $F$ leaves the noise out; with it there is a factor $1 + \sigma^2$ more. Then each direction, or *mode*, goes its own way. It has two numbers: $p$, the
-# eigenvalue of the predictor, and $s = w^2$, that of $F$. Its share of the loss is
+# the paper, under a condition). This $F$ leaves the noise out; with it there is a factor $1 + \sigma^2$ more. Then each
+# direction, or *mode*, goes its own way. It has two numbers: $p$, the eigenvalue of the predictor, and $s = w^2$, that
+# of $F$. Its share of the loss is
 #
 # $$\tfrac12 (1 + \sigma^2)\, p^2 w^2 - p\,w\cdot\mathrm{sg}(\tau w) + \text{const} .$$
 #
