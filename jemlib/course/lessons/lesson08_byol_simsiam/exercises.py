@@ -1319,7 +1319,8 @@ declare(
             "an eigenvalue that is zero comes out a hair negative, and its root is nan: clamp s at 0 first.",
         ),
         "eps in every entry": Edit(
-            "s.sqrt() + eps * s.max() -> s.sqrt()\n((s / s.max()).sqrt() + eps).clamp(min=1e-4) -> (s / s.max()).sqrt()\n"
+            "s.sqrt() + eps * s.max() -> s.sqrt()\n"
+            "((s / s.max()).sqrt() + eps).clamp(min=1e-4) -> (s / s.max()).sqrt()\n"
             "(u * paper) @ u.T, (u * code) @ u.T -> (u * paper) @ u.T + eps * s.max(), (u * code) @ u.T + eps",
             "eps was added to every entry of the matrix; it is added to each eigenvalue, so to the diagonal (eps I).",
         ),
