@@ -24,8 +24,10 @@
 # ## Before you start
 #
 # You need derivatives, eigenvalues, some PyTorch (`backward`, `detach`), and the picture of lesson 00: an image, two
-# views, an encoder, embeddings. Lesson 05 is useful: it defines collapse and the *directional spread*, and it shows that
-# without a predictor these losses are flat or a valley at the constant. This lesson puts the predictor in.
+# views, an encoder, embeddings. Lesson 05 is useful: it defines collapse, and it shows that without a predictor these
+# losses are flat or a valley at the constant. This lesson puts the predictor in. If you skipped that one: the
+# *directional spread* is the variance of the embeddings once each is divided by its length, summed over the dimensions
+# (0 when all point one way, at most 1), and *RankMe* counts how many directions the embeddings use.
 #
 # **Time.** Two and a half to three hours, with reading and runs: the losses 35 minutes, target and EM 20, linear
 # dynamics 50, the field 20, DirectPred 15, the experiments 40 (the runs take a few minutes of it). Stop after any
@@ -52,7 +54,7 @@ print(f"Scale {scale.name}. Set the environment variable JEMLIB_SCALE to smoke, 
 # {{symbols: N D Z_A Z_B P_A P_B theta xi m W_lin W_p F_corr sigma2 p_mode s_mode tau_mode eta_wd alpha_p beta_rate}}
 #
 # $\mathrm{sg}(\cdot)$ is the *stop-gradient*: the same numbers, but a constant for the derivative. In code it is
-# `detach()`. A dash is a derivative in time: $p' = dp/dt$.
+# `detach()`. A dash is a derivative in time: $p' = dp/dt$. In code `F` is `torch.nn.functional`, not the matrix $F$.
 
 # %% [markdown]
 # ## Ladder: from hand numbers to the loss
@@ -200,7 +202,8 @@ verify("it is at right angles to each prediction", (slope * p_a).sum(dim=1), 0)
 verify("twice as long, half the gradient", prediction_gradient(2 * p_a, z_b), slope / 2)
 
 # %% [markdown]
-# To first order a step never changes a length. Keep that in mind: it decides what weight decay can do, below.
+# So a small step along it leaves the length of each prediction as it is, to first order. You will see the same of the
+# weights of a linear network. Keep that in mind: it decides what weight decay can do, below.
 #
 # ### The moving target
 #
@@ -293,12 +296,14 @@ verify("by T times its squared distance from the mean", cost(one_view) - cost(be
 #
 # Now the model that can be solved (Tian, Chen and Ganguli). Encoder and predictor are linear: $z = W x$, $p = W_P z$.
 # The target network is $W_a = \tau W$. Inputs have covariance $I$, and each view adds noise of variance $\sigma^2$ in
-# every direction. The loss is the plain squared distance, without dividing by lengths:
+# every direction. So a view has covariance $(1 + \sigma^2) I$, and two views $x_1, x_2$ of one input have $I$ between
+# them. The loss is the plain squared distance, without dividing by lengths:
 # $J = \frac12 E\,|W_P W x_1 - \mathrm{sg}(W_a x_2)|^2$.
 #
 # Let $W_P$ be symmetric, and let it share its eigenvectors with $F = W W^\top$ (they come to share them; Theorem 3 of
-# the paper, under a condition). Then each direction, or *mode*, goes its own way. It has two numbers: $p$, the
-# eigenvalue of the predictor, and $s = w^2$, that of $F$. Its share of the loss is
+# the paper, under a condition). This $F$ leaves the noise out; with it there is a factor $1 + \sigma^2$ more. Then each
+# direction, or *mode*, goes its own way. It has two numbers: $p$, the eigenvalue of the predictor, and $s = w^2$, that
+# of $F$. Its share of the loss is
 #
 # $$\tfrac12 (1 + \sigma^2)\, p^2 w^2 - p\,w\cdot\mathrm{sg}(\tau w) + \text{const} .$$
 #
@@ -356,7 +361,7 @@ verify(
 #
 # {{exercise:resting_points}}
 #
-# All three arguments are $(K,)$. Return $p_-$ and $p_+$, the smaller root first.
+# All three arguments are $(K,)$, and such that both roots are real. Return $p_-$ and $p_+$, the smaller root first.
 
 
 # %% exercise="resting_points"
@@ -404,8 +409,8 @@ claim("byol_simsiam.critical-weight-decay")
 # %% [markdown]
 # The claim trains a linear network by stochastic gradient descent on samples: eight modes, two views with noise. It ends
 # at the $p_+$ that you computed, or dies. Why does a mode not die at $p = 0$ without weight decay? Because there its
-# slope is $\alpha_p s$: the predictor learns first, and then it pulls the encoder. Without the predictor ($p = 1$, held)
-# the bracket is $1 - (1 + \sigma^2) < 0$, and every mode shrinks. That is lesson 05's valley.
+# slope is $\alpha_p s \tau$: the predictor learns first, and then it pulls the encoder. Without the predictor ($p = 1$,
+# held, and $\tau = 1$) the bracket is $1 - (1 + \sigma^2) < 0$, and every mode shrinks. That is lesson 05's valley.
 #
 # ## Widget: steer the phase portrait
 #
@@ -479,8 +484,9 @@ figures.two_losses({"squared distance": by_distance, "cosine": by_cosine})
 #
 # {{exercise:field_jacobian}}
 #
-# Return the $(2, 2)$ matrix of their derivatives: a row for each slope, the columns $w$ and $w_p$. `w` and `w_p` are
-# tensors without axes. No automatic differentiation.
+# Return the $(2, 2)$ matrix of their derivatives: a row for each slope, the columns $w$ and $w_p$. The stop-gradient has
+# done its work once the slopes are written: derive them as they stand. `w` and `w_p` are tensors without axes. No
+# automatic differentiation.
 
 
 # %% exercise="field_jacobian"
@@ -539,14 +545,16 @@ verify("with it: the integral of w over the disc", work[True], 0.7 * math.pi * 0
 #
 # On the resting points $s = p^2/\alpha_p$: the trained predictor has the eigenvalues $p = \sqrt{\alpha_p s}$ and shares
 # the eigenvectors of $F$. Then why train it? *DirectPred* sets it. Keep a running mean $\hat F$ of $z z^\top$ (not
-# centred), take its eigenvalues $s_j$ and eigenvectors $U$, and put $W_P = U\,\mathrm{diag}(p)\,U^\top$ with
+# centred), take its eigenvalues $s_j$ and eigenvectors, the columns of $U$, and put
+# $W_P = U\,\mathrm{diag}(p)\,U^\top$ with
 #
 # $$\text{paper: } p_j = \sqrt{s_j} + \epsilon \max_k s_k, \qquad
-# \text{code: } p_j = \sqrt{s_j/\max_k s_k} + \epsilon, \text{ at least } 10^{-4} .$$
+# \text{code: } p_j = \max\Big(\sqrt{s_j/\max_k s_k} + \epsilon,\ 10^{-4}\Big) .$$
 #
 # {{exercise:direct_predictors}}
 #
-# `correlation` is $\hat F$, $(D, D)$. Return both matrices, the paper's first.
+# `correlation` is $\hat F$, $(D, D)$. Return both matrices, the paper's first. An eigenvalue that is 0 may come out a
+# hair below it, and its root is no number: raise such ones to 0 before you take roots.
 
 
 # %% exercise="direct_predictors"
@@ -618,7 +626,8 @@ plots.curves(history)
 #
 # ## Experiment: break it
 #
-# First a small break. A linear network $z = xW$ on pixels that are averaged over blocks, a linear predictor, SimSiam.
+# First a small break. A linear network on pixels that are averaged over blocks, a linear predictor, SimSiam. Samples
+# are rows here, so the weights stand on the right: $z = xW$.
 # Somebody wrote its step like this. It runs, and its loss falls at once. Look at its symptom.
 
 # %%
@@ -781,7 +790,7 @@ recorded(
 # <details><summary>Why</summary>
 #
 # All four in the first: without weight decay no direction has to die, though one that starts tiny stays tiny for long.
-# None in the others. Without the stop-gradient the flow is $\mathrm{vec}(W)' = -H\,\mathrm{vec}(W)$, and the matrix $H$
+# None in the others. Without the stop-gradient the flow is $\mathrm{vec}(W)' = -H\,\mathrm{vec}(W)$ with a matrix $H$ that
 # is positive definite (Theorem 2). Without the predictor it is $W' = -\sigma^2 W$.
 #
 # </details>

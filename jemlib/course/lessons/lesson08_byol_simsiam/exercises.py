@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,9 @@ STOP_REVERSED = "the switch is reversed: stop_gradient=True detaches the target,
 STOP_IGNORED = "the argument stop_gradient is ignored: with False the target is not detached."
 NOT_UNIT = "the rows were not divided by their lengths: only directions are compared."
 SAME_VIEW = "each view predicts its own target; the prediction from view A is held to the target of view B."
+ONE_LENGTH = "all rows were divided by one length, that of the whole batch; each row has its own."
+COLUMNS = "the cosines are those of columns, over the batch; take those of rows, dim=1."
+ALL_PAIRS = "every prediction was compared with the targets of all samples; each has one target, in the same row."
 
 
 def _double(n: int, d: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -110,6 +113,59 @@ declare(
             "(unit_p - unit_t).square().sum(dim=1).mean() -> -(unit_p * unit_t).sum(dim=1).mean()",
             "that is minus the cosine, SimSiam's convention; here the squared distance 2 - 2 cos is asked.",
         ),
+        "cosine added": Edit(
+            "(unit_p - unit_t).square().sum(dim=1).mean() -> 2 + 2 * (unit_p * unit_t).sum(dim=1).mean()",
+            "the sign of the cosine is turned round: 2 + 2 cos is large when they agree; asked is 2 - 2 cos.",
+        ),
+        "one length for the batch": Edit(
+            "F.normalize(p, dim=1) -> p / p.norm()\nF.normalize(target, dim=1) -> target / target.norm()", ONE_LENGTH
+        ),
+        "cosine of columns": Edit(
+            "(unit_p - unit_t).square().sum(dim=1).mean() -> 2 - 2 * F.cosine_similarity(p, target, dim=0).mean()",
+            COLUMNS,
+        ),
+        "all pairs": Edit(
+            "(unit_p - unit_t).square().sum(dim=1).mean() -> (2 - 2 * unit_p @ unit_t.T).mean()", ALL_PAIRS
+        ),
+        "length detached": Edit(
+            "F.normalize(p, dim=1) -> p / p.norm(dim=1, keepdim=True).detach()",
+            "the value is right, but the length of p was detached: the gradient then has a part along p, which would "
+            "change its length.",
+        ),
+        "both lengths detached": Edit(
+            "F.normalize(p, dim=1) -> p / p.norm(dim=1, keepdim=True).detach()\n"
+            "F.normalize(target, dim=1) -> target / target.norm(dim=1, keepdim=True).detach()",
+            "the value is right, but the lengths were detached: the gradient then has a part along p, which would "
+            "change its length.",
+        ),
+        "sums of absolute values": Edit(
+            "F.normalize(p, dim=1) -> F.normalize(p, p=1, dim=1)\n"
+            "F.normalize(target, dim=1) -> F.normalize(target, p=1, dim=1)",
+            "rows were divided by the sum of their absolute values; the length is the root of the sum of squares.",
+        ),
+        "length without the root": Edit(
+            "F.normalize(p, dim=1) -> p / p.square().sum(dim=1, keepdim=True)\n"
+            "F.normalize(target, dim=1) -> target / target.square().sum(dim=1, keepdim=True)",
+            "rows were divided by the square of their length: take the root of the sum of squares.",
+        ),
+        "softmax": Edit(
+            "F.normalize(p, dim=1) -> p.softmax(dim=1)\nF.normalize(target, dim=1) -> target.softmax(dim=1)",
+            "a softmax was taken of the rows; divide them by their lengths.",
+        ),
+        "first sample only": Edit(
+            ".sum(dim=1).mean() -> .sum(dim=1)[0] / len(p)",
+            "only the first sample counts: a `return` inside the loop ends it there.",
+        ),
+        "last sample only": Edit(
+            ".sum(dim=1).mean() -> .sum(dim=1)[-1] / len(p)",
+            "only the last sample counts: add each term to the sum, do not overwrite it.",
+        ),
+        "first sample left out": Edit(
+            ".sum(dim=1).mean() -> .sum(dim=1)[1:].sum() / len(p)", "the first sample is left out of the sum."
+        ),
+        "last sample left out": Edit(
+            ".sum(dim=1).mean() -> .sum(dim=1)[:-1].sum() / len(p)", "the last sample is left out of the sum."
+        ),
     },
     right={
         "two minus two cosines": """
@@ -183,17 +239,52 @@ declare(
         ),
         "targets for predictions": Edit(
             "p_a, target_b -> target_b, p_a\np_b, target_a -> target_a, p_b",
-            "prediction and target changed places, so the stop-gradient is on the predictor's side: the wrong one.",
+            "the stop-gradient is on the predictor's side, the wrong one: the prediction is detached and the target is "
+            "trained. Was detach() put on p, or did the two change places?",
         ),
         "stop_gradient not handed on": Edit(", stop_gradient) -> )", STOP_IGNORED),
         "detached here too": Edit(
             "target_b, stop -> target_b.detach(), stop\ntarget_a, stop -> target_a.detach(), stop", STOP_IGNORED
         ),
         "total only": Edit("return a_to_b + b_to_a, a_to_b, b_to_a -> return a_to_b + b_to_a", "return the 3 values"),
-        "difference": Edit("return a_to_b + b_to_a -> return a_to_b - b_to_a", "the directions are added."),
+        "difference": Edit(
+            "return a_to_b + b_to_a -> return a_to_b - b_to_a", "the directions are added, not subtracted."
+        ),
+        "one direction doubled": Edit(
+            "return a_to_b + b_to_a -> return 2 * a_to_b", "the total is A to B twice; add both directions."
+        ),
+        "total added into a_to_b": Edit(
+            "return a_to_b + b_to_a, a_to_b -> return a_to_b + b_to_a, a_to_b + b_to_a",
+            "a_to_b holds the total: += changed it in place. Write total = a_to_b + b_to_a.",
+        ),
+        "a_to_b given twice": Edit(
+            "a_to_b, b_to_a -> a_to_b, a_to_b", "b_to_a is missing: a_to_b was given for both directions."
+        ),
+        "target_b for both": Edit(
+            "p_b, target_a -> p_b, target_b", "both directions use target_b; from B to A the target is target_a."
+        ),
+        "target_a for both": Edit(
+            "p_a, target_b -> p_a, target_a", "both directions use target_a; from A to B the target is target_b."
+        ),
+        "targets with each other": Edit(
+            "p_a, target_b -> target_a, target_b\np_b, target_a -> target_b, target_a",
+            "the targets were compared with each other; the predictions p_a and p_b are not used.",
+        ),
+        "one target not stopped": Edit(
+            "target_a, stop_gradient -> target_a, False", "from B to A there is no stop-gradient: detach target_a too."
+        ),
+        "the other target not stopped": Edit(
+            "target_b, stop_gradient -> target_b, False", "from A to B there is no stop-gradient: detach target_b too."
+        ),
+        "SimSiam's unit": Edit(
+            "return a_to_b + b_to_a, a_to_b, b_to_a -> "
+            "return (a_to_b + b_to_a) / 4 - 1, a_to_b / 2 - 1, b_to_a / 2 - 1",
+            "that is SimSiam's unit, minus the cosine; BYOL's is 2 - 2 cos, both directions added.",
+        ),
         **within(
             "directed_distance",
             "no stop-gradient",
+            "both stopped",
             "switch reversed",
             "not normalised",
             "prediction not normalised",
@@ -203,6 +294,10 @@ declare(
             "sum over the batch",
             "one minus cosine",
             "the cosine itself",
+            "cosine of columns",
+            "one length for the batch",
+            "all pairs",
+            "distance not squared",
         ),
     },
     right={
@@ -275,6 +370,72 @@ declare(
         "no stop-gradient": Edit("stop_gradient=stop_gradient -> stop_gradient=False", NO_STOP),
         "switch reversed": Edit("stop_gradient=stop_gradient -> stop_gradient=not stop_gradient", STOP_REVERSED),
         "stop-gradient on the prediction": Edit("(p_a, p_b, z_a, z_b -> (z_b, z_a, p_b, p_a", STOP_ON_P),
+        "prediction and target exchanged": Edit(
+            "(p_a, p_b, z_a, z_b -> (z_a, z_b, p_a, p_b",
+            "predictions and targets are swapped: byol takes p_a, p_b first. So the stop-gradient is on the wrong "
+            "side, and the directions change places.",
+        ),
+        "arguments in another order": Edit(
+            "(p_a, p_b, z_a, z_b -> (p_a, z_a, p_b, z_b",
+            "the arguments of byol are in another order: both predictions first, then both targets. From B to A the "
+            "target is trained here, and the prediction is detached.",
+        ),
+        "total of a sum": Edit(
+            "(total - 4) / 4 -> total / 2 - 1",
+            "the total holds two directions, so its constant is 4, and the mean divides once more: (total - 4) / 4.",
+        ),
+        "total not shifted": Edit(
+            "(total - 4) / 4 -> total / 4", "the total is off by a constant: subtract 1 from total / 4."
+        ),
+        "total not scaled": Edit("(total - 4) / 4 -> total - 4", "the total has to be divided by 4 as well."),
+        "the other way round": Edit(
+            "(total - 4) / 4 -> 4 + 4 * total",
+            "the identity was used the other way round: byol = 4 + 4 simsiam, so solve it for simsiam.",
+        ),
+        "parts in BYOL's unit": Edit(
+            "(a_to_b - 2) / 2, (b_to_a - 2) / 2 -> a_to_b, b_to_a",
+            "the total is right; the two directions are still in BYOL's unit, 2 - 2 cos. Each is (distance - 2) / 2.",
+        ),
+        "total three times": Edit(
+            "(a_to_b - 2) / 2, (b_to_a - 2) / 2 -> (total - 4) / 4, (total - 4) / 4",
+            "the total stands for each direction too; a_to_b and b_to_a are the two that it is the mean of.",
+        ),
+        "one target not stopped": Body(
+            """
+            a_to_b = directed_distance(p_a, z_b, stop_gradient) / 2 - 1
+            b_to_a = directed_distance(p_b, z_a, False) / 2 - 1
+            return (a_to_b + b_to_a) / 2, a_to_b, b_to_a
+            """,
+            "from B to A there is no stop-gradient: detach z_a too.",
+        ),
+        "the other target not stopped": Body(
+            """
+            a_to_b = directed_distance(p_a, z_b, False) / 2 - 1
+            b_to_a = directed_distance(p_b, z_a, stop_gradient) / 2 - 1
+            return (a_to_b + b_to_a) / 2, a_to_b, b_to_a
+            """,
+            "from A to B there is no stop-gradient: detach z_b too.",
+        ),
+        "dot products": Body(
+            """
+            t_a, t_b = (z.detach() if stop_gradient else z for z in (z_a, z_b))
+            first, second = -(p_a * t_b).sum(dim=1).mean(), -(p_b * t_a).sum(dim=1).mean()
+            return (first + second) / 2, first, second
+            """,
+            NOT_UNIT,
+        ),
+        "cosine of columns": Edit(
+            "F.cosine_similarity(p_a, t_b) -> F.cosine_similarity(p_a, t_b, dim=0)\n"
+            "F.cosine_similarity(p_b, t_a) -> F.cosine_similarity(p_b, t_a, dim=0)",
+            COLUMNS,
+            of="by cosines",
+        ),
+        "cosine of the whole batch": Edit(
+            "F.cosine_similarity(p_a, t_b) -> F.cosine_similarity(p_a.flatten(), t_b.flatten(), dim=0)\n"
+            "F.cosine_similarity(p_b, t_a) -> F.cosine_similarity(p_b.flatten(), t_a.flatten(), dim=0)",
+            "that is one cosine of the whole batch; each row has its own, and they are averaged.",
+            of="by cosines",
+        ),
     },
     right={
         "by cosines": """
@@ -352,6 +513,57 @@ declare(
         "p not normalised": Edit("p / length, -> p,", "p was not divided by its length in the projection."),
         "one cosine for all": Edit(
             "sum(dim=1, keepdim=True) -> sum(dim=1).mean()", "one cosine was used for all rows; each row has its own."
+        ),
+        "all cosines added": Edit(
+            "sum(dim=1, keepdim=True) -> sum()", "the cosines of all rows were added to one; each row has its own."
+        ),
+        "cosine of p as it is": Edit(
+            "(unit_p * unit_t).sum -> (p * unit_t).sum",
+            "p was not divided by its length in one place: the cosine is that of unit rows, and it multiplies p/|p|.",
+        ),
+        "projected onto the target": Edit(
+            "cosine * unit_p -> cosine * unit_t",
+            "the part along the target was taken away; it is the part along the prediction, <u, t> u.",
+        ),
+        "roles exchanged": Edit(
+            "unit_t - cosine * unit_p -> unit_p - cosine * unit_t",
+            "u and t changed roles: the direction is t less its part along u. The target pulls, and p can only turn.",
+        ),
+        "for the target": Edit(
+            "unit_t - cosine * unit_p -> unit_p - cosine * unit_t\n"
+            "/ length / len(p) -> / target.norm(dim=1, keepdim=True) / len(p)",
+            "that is the gradient with respect to the target; prediction and target changed roles.",
+        ),
+        "without directions": Body(
+            "return 2 * (p - target) / len(p)",
+            "that is the gradient of the squared distance of p and the target as they are; here only unit rows count.",
+        ),
+        "mean over all entries": Edit(
+            "len(p) -> p.numel()", "divided by N and D, all entries; the mean is over the N samples."
+        ),
+        "columns": Edit(
+            "p.norm(dim=1, keepdim=True) -> p.norm(dim=0, keepdim=True)\n"
+            "F.normalize(target, dim=1) -> F.normalize(target, dim=0)",
+            "lengths are those of columns, over the batch; take those of rows, dim=1.",
+        ),
+        "one length": Edit("p.norm(dim=1, keepdim=True) -> p.norm()", ONE_LENGTH),
+        "all pairs": Edit(
+            "cosine * unit_p -> unit_p @ unit_t.T @ unit_p",
+            "unit_p @ unit_t.T has the cosines of all pairs of rows and mixes samples; each row needs its own.",
+        ),
+        "first row only": Body(
+            """
+            t = F.normalize(target, dim=1)[0]
+            u = p[0] / p[0].norm()
+            rows = torch.zeros_like(p)
+            rows[0] = -2 * (t - u.dot(t) * u) / p[0].norm() / len(p)
+            return rows
+            """,
+            "only the first row is filled: the loop ends too early. Is the `return` inside it?",
+        ),
+        "last row left out": Edit(
+            "/ len(p) -> / len(p) * (torch.arange(len(p)) < len(p) - 1)[:, None]",
+            "the last row is left out, and stays zero: where does the loop end?",
         ),
     },
     right={
@@ -437,6 +649,31 @@ declare(
             "momentum * target + (1 - momentum) * online -> (target + online) / 2",
             "a plain mean; the shares are m and 1 - m.",
         ),
+        "no brackets": Edit(
+            "(1 - momentum) * online -> 1 - momentum * online",
+            "the brackets of (1 - m) are missing: without them a 1 is added to each weight.",
+        ),
+        "away from the online network": Edit(
+            "momentum * target + (1 - momentum) * online -> target - (1 - momentum) * (online - target)",
+            "the sign of the step is turned round: the target moves away from the online network.",
+        ),
+        "past the online network": Edit(
+            "momentum * target + (1 - momentum) * online -> online + momentum * (online - target)",
+            "the sign of the difference is turned round: that lies beyond the online network, away from the target.",
+        ),
+        "divided": Edit(
+            "momentum * target + (1 - momentum) * online -> "
+            "(momentum * target + (1 - momentum) * online) / max(1 - momentum, 1e-6)",
+            "divided by 1 - m; the shares m and 1 - m add up to 1 already.",
+        ),
+        "mean of the weights": Edit(
+            "* online -> * online.mean()", "the mean of the online weights was taken; each entry follows its own."
+        ),
+        "unit rows": Edit(
+            "momentum * target + (1 - momentum) * online -> "
+            "F.normalize(momentum * target + (1 - momentum) * online, dim=-1)",
+            "the new weights were divided by their length; weights are not normalised.",
+        ),
     },
     right={
         "step": "return target + (1 - momentum) * (online - target)",
@@ -477,9 +714,9 @@ declare(
     minutes=6,
     points=1,
     hints=(
-        "Each image may have its own target, so minimise for one image alone: sum_t |f_t - eta|^2.",
-        "Set the derivative to zero: sum_t 2 (eta - f_t) = 0.",
-        "eta is the mean over the views. Which axis of (T, N, D) counts views?",
+        "Each image may have its own target, so minimise for one image alone: sum_t |f_t - y|^2.",
+        "Set the derivative to zero: sum_t 2 (y - f_t) = 0.",
+        "y is the mean over the views. Which axis of (T, N, D) counts views?",
     ),
     cases=_many_views,
     answer="""
@@ -515,6 +752,52 @@ declare(
         ),
         "one view short": Edit(
             "features.mean(dim=0) -> features.sum(dim=0) / (len(features) - 1)", "divided by T - 1; divide by T."
+        ),
+        "last view": Edit(".mean(dim=0) -> [-1]", "one view only, the last; all of them count."),
+        "two views": Edit("features.mean -> features[:2].mean", "only the first two views count; take all of them."),
+        "first view left out": Edit(
+            "features.mean -> features[1:].mean", "the first view is left out; all of them count."
+        ),
+        "last view left out": Edit(
+            "features.mean -> features[:-1].mean", "the last view is left out; all of them count."
+        ),
+        "last view not added": Edit(
+            "features.mean(dim=0) -> features[:-1].sum(dim=0) / len(features)",
+            "the last view is left out of the sum: where does the loop end?",
+        ),
+        "first view over T": Edit(
+            "features.mean(dim=0) -> features[0] / len(features)",
+            "only the first view is in the sum: a `return` inside the loop ends it there.",
+        ),
+        "last view over T": Edit(
+            "features.mean(dim=0) -> features[-1] / len(features)",
+            "only the last view is in the sum: add each to it, do not overwrite it.",
+        ),
+        "divided by N": Edit(
+            "features.mean(dim=0) -> features.sum(dim=0) / features.shape[1]",
+            "divided by N, the images; the mean over the views divides by T.",
+        ),
+        "reshaped": Edit(
+            "features.mean(dim=0) -> "
+            "features.reshape(features.shape[1], features.shape[0], features.shape[2]).mean(dim=1)",
+            "a reshape does not exchange axes, it mixes images: use permute, or take the mean over axis 0.",
+        ),
+        "halves": Body(
+            """
+            best = features[0]
+            for view in features[1:]:
+                best = (best + view) / 2
+            return best
+            """,
+            "a running mean by halves gives the last view the most weight; in the mean all weigh the same.",
+        ),
+        "centred": Edit(
+            "features.mean(dim=0) -> features.mean(dim=0) - features.mean(dim=(0, 1))",
+            "the mean over the images was subtracted; the best target is the mean over the views, not centred.",
+        ),
+        "root mean square": Edit(
+            "features.mean(dim=0) -> features.square().mean(dim=0).sqrt()",
+            "that is the root of the mean square; the signs are lost. Take the mean.",
         ),
     },
     right={
@@ -610,6 +893,47 @@ declare(
         "s for p": Edit(
             "2 * p * s * gain -> 2 * s * s * gain", "the encoder's gradient comes through the predictor: p s."
         ),
+        "no s in p": Edit("alpha_p * s * gain -> alpha_p * gain", "the factor s before the bracket of p' is missing."),
+        "no p in s": Edit(
+            "2 * p * s * gain -> 2 * s * gain",
+            "the factor p before the bracket of s' is missing: the gradient of the "
+            "encoder comes through the predictor.",
+        ),
+        "p squared in s": Edit("2 * p * s -> 2 * p**2 * s", "s' has p before the bracket, not its square."),
+        "tau before the bracket": Edit(
+            "tau - (1 + sigma2) * p -> tau * (1 - (1 + sigma2) * p)",
+            "tau multiplies the whole bracket; it is its first term alone: tau - (1 + sigma2) p.",
+        ),
+        "no p in the bracket": Edit(
+            "tau - (1 + sigma2) * p -> tau - (1 + sigma2)", "the factor p is missing in the bracket: (1 + sigma2) p."
+        ),
+        "slope of w": Edit(
+            "2 * p * s * gain - 2 * eta * s -> p * s.sqrt() * gain - eta * s.sqrt()",
+            "that is the slope w' of the weight; s = w^2, so s' = 2 w w'.",
+        ),
+        "target trained too": Edit(
+            "2 * p * s * gain -> 2 * p * s * (2 * tau - (1 + sigma2) * p)",
+            "tau counts twice in s', as without the stop-gradient: the target sg(tau w) is a constant when you derive.",
+        ),
+        "s in the decay of p": Edit("eta * p, -> eta * s,", "weight decay of the predictor acts on p: - eta p."),
+        "p in the decay of s": Edit("2 * eta * s -> 2 * eta * p", "weight decay of the encoder acts on s: - 2 eta s."),
+        "uphill": Edit(
+            "return alpha_p * s * gain - eta * p, 2 * p -> return -alpha_p * s * gain + eta * p, -2 * p\n"
+            "- 2 * eta * s -> + 2 * eta * s",
+            "both slopes have the wrong sign: descent goes against the gradient.",
+        ),
+        "a step taken": Edit(
+            "return alpha_p -> return p + alpha_p\n2 * p * s * gain -> s + 2 * p * s * gain",
+            "p and s themselves were added, as in a step; return the slopes alone.",
+        ),
+        "the new p": Body(
+            """
+            gain = tau - (1 + sigma2) * p
+            p_slope = alpha_p * s * gain - eta * p
+            return p_slope, 2 * (p + p_slope) * s * gain - 2 * eta * s
+            """,
+            "s' was computed with the new p; both slopes belong to the same p, the old one.",
+        ),
     },
     right={
         "through the weights": """
@@ -699,6 +1023,38 @@ declare(
             "tau has the wrong sign: the linear coefficient is -tau, and the formula turns it round.",
         ),
         "without noise": Edit("a = 1 + sigma2 -> a = 1", "the noise of the augmentation is missing: 1 + sigma2."),
+        "sigma2 alone": Edit("a = 1 + sigma2 -> a = sigma2", "the coefficient is 1 + sigma2; the 1 is missing."),
+        "sigma2 squared": Edit(
+            "1 + sigma2 -> 1 + sigma2**2", "sigma2 is a variance already; it was squared once more."
+        ),
+        "times the coefficient": Edit(
+            "/ (2 * a) -> / 2 * a",
+            "brackets are missing: / 2 * a multiplies by 1 + sigma2. Divide by both, / (2 * a).",
+        ),
+        "only the root divided": Edit(
+            "(tau - root) / (2 * a), (tau + root) / (2 * a) -> tau - root / (2 * a), tau + root / (2 * a)",
+            "brackets are missing: only the root is divided by 2 (1 + sigma2); tau has to be, too.",
+        ),
+        "tau as it is": Edit("tau**2 - -> tau -", "tau stands squared under the root."),
+        "eta squared": Edit("4 * eta -> 4 * eta**2", "eta was squared under the root; it stands there as it is."),
+        "tau left out": Edit(
+            "tau**2 -> 1\n(tau - root) -> (1 - root)\n(tau + root) -> (1 + root)",
+            "tau is not used: 1 stands in its place.",
+        ),
+        "half of tau under the root": Edit(
+            "tau**2 - 4 * eta * a -> tau**2 / 4 - 4 * eta * a\n(tau - root) / (2 * a) -> (tau / 2 - root) / a\n"
+            "(tau + root) / (2 * a) -> (tau / 2 + root) / a",
+            "with half of tau the 4 under the root goes: (tau / 2)^2 - eta (1 + sigma2).",
+        ),
+        "collapse for p_minus": Edit(
+            "(tau - root) / (2 * a), -> 0 * tau,",
+            "p_minus is given as 0, which is collapse; asked are the two roots of the quadratic equation besides it.",
+        ),
+        "s for p": Edit(
+            "(tau - root) / (2 * a), (tau + root) / (2 * a) -> "
+            "((tau - root) / (2 * a)) ** 2, ((tau + root) / (2 * a)) ** 2",
+            "those are squares, the values of s; asked is p.",
+        ),
     },
     right={
         "by the product of the roots": """
@@ -740,6 +1096,18 @@ def _scalars() -> list[Case]:
     return [at(0.7, 0.3), at(-0.4, 1.2, sigma2=0.0), at(1.5, -0.6, sigma2=2.0), at(0.9, 0.8, torch.float32)]
 
 
+ENTRIES = (("d w'/d w", "d w'/d w_p"), ("d w_p'/d w", "d w_p'/d w_p"))
+
+
+def _which_derivatives(case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor]) -> str | None:
+    """Which of the four entries are wrong, where some are right."""
+    off = (ours[0] - truth[0]).abs() > 100 * case.tolerance()
+    wrong = [name for names, row in zip(ENTRIES, off.tolist()) for name, is_off in zip(names, row) if is_off]
+    if not 0 < len(wrong) < 4:
+        return None
+    return f"Of the four derivatives {' and '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} wrong."
+
+
 declare(
     __name__,
     field_jacobian,
@@ -757,6 +1125,7 @@ declare(
     cases=_scalars,
     gradients=False,
     closed_form=True,
+    symptom=_which_derivatives,
     answer="""
         def field_jacobian(w, w_p, sigma2=0.5):
             a = 1 + sigma2
@@ -790,7 +1159,7 @@ declare(
         ),
         "twice in w": Edit(
             "w - 2 * a * w * w_p]) -> 2 * w - 2 * a * w * w_p])",
-            "d w'/d w_p was made equal to d w_p'/d w; derive w' = w w_p - a w w_p^2 by w_p.",
+            "d w'/d w_p was made equal to d w_p'/d w, as in a symmetric matrix; derive w' = w w_p - a w w_p^2 by w_p.",
         ),
         "no square": Edit("-a * w**2 -> -a * w", "w_p' holds w^2, so its derivative by w_p does too."),
         "columns exchanged": Edit(
@@ -802,6 +1171,10 @@ declare(
         ),
         "the slopes' product": Edit(
             "w_p - a * w_p**2, -> w * w_p - a * w * w_p**2,", "the first entry is the slope w' itself; derive it by w."
+        ),
+        "diagonal only": Edit(
+            "torch.stack([first, second]) -> torch.diag(torch.stack([first[0], second[1]]))",
+            "only the diagonal is filled; the mixed derivatives belong in the other two places.",
         ),
     },
     right={
@@ -843,7 +1216,9 @@ def _correlations() -> list[Case]:
         z = views(3 * d + 4, d, 90 + seed, torch.float64, 0.5, 1)[0]
         f = scale * z.T @ z / len(z)
         found.append(Case((f.to(kind),), {"eps": 0.3} if seed in (1, 2) else {}))
-    return found
+    # Rounding may leave an eigenvalue that is zero a hair below it, and a tiny eps shows the floor of the code's form.
+    flat = torch.tensor([2.0, -1e-20, 0.5], dtype=torch.float64).diag()
+    return [*found, Case((flat,), {"eps": 2e-5}, "an eigenvalue 0, below it by rounding")]
 
 
 declare(
@@ -858,7 +1233,7 @@ declare(
     hints=(
         "s, u = torch.linalg.eigh(correlation) gives eigenvalues, and eigenvectors as the columns of u.",
         "A matrix with the same eigenvectors and eigenvalues p is (u * p) @ u.T.",
-        "Paper: p = sqrt(s) + eps * max(s). Code: p = sqrt(s / max(s)) + eps, and never below 1e-4.",
+        "Clamp s at 0. Paper: p = sqrt(s) + eps * max(s). Code: p = sqrt(s / max(s)) + eps, and never below 1e-4.",
     ),
     cases=_correlations,
     gradients=False,
@@ -911,25 +1286,90 @@ declare(
         "smallest for the largest": Edit(
             "s.max() -> s.min()", "eigh sorts upwards: the largest eigenvalue is the last."
         ),
+        "largest entry": Edit(
+            "s.max() -> correlation.max()", "the largest entry of the matrix was taken; take the largest eigenvalue."
+        ),
+        "eps with the root": Edit(
+            "eps * s.max() -> eps * s.max().sqrt()",
+            "the paper's form has eps times the largest eigenvalue, not its root.",
+        ),
+        "eps under the code's root": Edit(
+            "(s / s.max()).sqrt() + eps -> (s / s.max() + eps).sqrt()",
+            "in the code's form eps stands outside the root.",
+        ),
+        "eps under both roots": Edit(
+            "s.sqrt() + eps * s.max() -> (s + eps * s.max()).sqrt()\n"
+            "(s / s.max()).sqrt() + eps -> (s / s.max() + eps).sqrt()",
+            "eps stands outside the roots.",
+        ),
+        "no floor": Edit(".clamp(min=1e-4) ->", "in the code's form no p is below 1e-4: the floor is missing."),
+        "floor before eps": Edit(
+            "((s / s.max()).sqrt() + eps).clamp(min=1e-4) -> (s / s.max()).sqrt().clamp(min=1e-4) + eps",
+            "the floor 1e-4 comes last, after eps.",
+        ),
+        "floor in both": Edit(
+            "paper = s.sqrt() + eps * s.max() -> paper = (s.sqrt() + eps * s.max()).clamp(min=1e-4)",
+            "the floor 1e-4 belongs to the code's form alone, not to the paper's.",
+        ),
+        "ceiling": Edit(
+            "clamp(min=1e-4) -> clamp(max=1e-4)", "1e-4 is the least value, not the largest: clamp(min=1e-4)."
+        ),
+        "no clamp at zero": Edit(
+            "s = s.clamp(min=0) -> s = s",
+            "an eigenvalue that is zero comes out a hair negative, and its root is nan: clamp s at 0 first.",
+        ),
+        "eps in every entry": Edit(
+            "s.sqrt() + eps * s.max() -> s.sqrt()\n"
+            "((s / s.max()).sqrt() + eps).clamp(min=1e-4) -> (s / s.max()).sqrt()\n"
+            "(u * paper) @ u.T, (u * code) @ u.T -> (u * paper) @ u.T + eps * s.max(), (u * code) @ u.T + eps",
+            "eps was added to every entry of the matrix; it is added to each eigenvalue, so to the diagonal (eps I).",
+        ),
+        "entries of both": Edit(
+            "(u * paper) @ u.T, (u * code) @ u.T -> correlation.abs().sqrt() + eps * s.max(), "
+            "(correlation.abs() / s.max()).sqrt() + eps",
+            "the root was taken of the entries; take it of the eigenvalues.",
+        ),
+        "diagonal for eigenvalues": Edit(
+            "s, u = torch.linalg.eigh(correlation) -> "
+            "s, u = correlation.diagonal(), torch.eye(len(correlation), dtype=correlation.dtype)",
+            "the diagonal of the matrix was taken; take its eigenvalues, and turn back with the eigenvectors.",
+        ),
+        "no transpose": Edit(
+            "(u * paper) @ u.T, (u * code) @ u.T -> (u * paper) @ u, (u * code) @ u",
+            "the second u has to be transposed: U diag(p) U^T.",
+        ),
+        "eigenvalues turned round": Edit(
+            "s = s.clamp(min=0) -> s = s.clamp(min=0).flip(0)",
+            "the eigenvalues were put in another order than their eigenvectors: entry j belongs to column j of u.",
+        ),
+        "inverse roots": Edit(
+            "s.sqrt() + eps -> 1 / s.sqrt() + eps\n(s / s.max()).sqrt() -> 1 / (s / s.max()).sqrt()",
+            "that whitens: p grows with s, as its root, not as 1 over it.",
+        ),
+        "centred": Edit(
+            "torch.linalg.eigh(correlation) -> torch.linalg.eigh(correlation - correlation.mean(dim=0))",
+            "a mean was subtracted from the matrix; it is used as it is, not centred.",
+        ),
     },
     right={
         "diagonal matrices": """
             s, u = torch.linalg.eigh(correlation)
             largest = s[-1]
             paper = u @ torch.diag(s.clamp(min=0).sqrt() + eps * largest) @ u.T
-            return paper, u @ torch.diag((s.clamp(min=0) / largest).sqrt() + eps) @ u.T
+            return paper, u @ torch.diag(((s.clamp(min=0) / largest).sqrt() + eps).clamp(min=1e-4)) @ u.T
         """,
         "singular values": """
             u, s, _ = torch.linalg.svd(correlation)
             eye = torch.eye(len(s), dtype=s.dtype)
             root = (u * s.sqrt()) @ u.T
-            return root + eps * s[0] * eye, root / s[0].sqrt() + eps * eye
+            return root + eps * s[0] * eye, (u * ((s / s[0]).sqrt() + eps).clamp(min=1e-4)) @ u.T
         """,
         "sum over modes": """
             s, u = torch.linalg.eigh(correlation)
+            s = torch.where(s > 0, s, 0 * s)
             outer = [torch.outer(column, column) for column in u.T]
             paper = sum((value.sqrt() + eps * s[-1]) * o for value, o in zip(s, outer))
-            return paper, sum(((value / s[-1]).sqrt() + eps) * o for value, o in zip(s, outer))
+            return paper, sum(((value / s[-1]).sqrt() + eps).clamp(min=1e-4) * o for value, o in zip(s, outer))
         """,
     },
 )
@@ -1007,6 +1447,35 @@ declare(
         ),
         "own view": Edit("z_a, z_b)[0] -> z_b, z_a)[0]", SAME_VIEW),
         "one direction": Edit(")[0] -> )[1]", "only view A predicts view B; take the total, both directions."),
+        "sum of both": Edit(")[0] -> )[0] * 2", "that is the sum of both directions; SimSiam's total is their mean."),
+        "sign": Edit(
+            "return simsiam -> return -simsiam", "the sign is turned round: SimSiam minimises minus the cosine."
+        ),
+        "one target not stopped": Edit(
+            "z_a.detach()) -> z_a)", "one of the two targets, z_a, is trained too: detach both.", of="by cosines"
+        ),
+        "the other target not stopped": Edit(
+            "z_b.detach()) -> z_b)", "one of the two targets, z_b, is trained too: detach both.", of="by cosines"
+        ),
+        "cosine of columns": Edit(".detach()) -> .detach(), dim=0)", COLUMNS, of="by cosines"),
+        "dot products": Edit(
+            "F.cosine_similarity(z_a @ w_p, z_b.detach()) -> (z_a @ w_p * z_b.detach()).sum(dim=1)\n"
+            "F.cosine_similarity(z_b @ w_p, z_a.detach()) -> (z_b @ w_p * z_a.detach()).sum(dim=1)",
+            NOT_UNIT,
+            of="by cosines",
+        ),
+        "centred": Edit(
+            "x_a @ w, x_b @ w -> x_a @ w - (x_a @ w).mean(dim=0), x_b @ w - (x_b @ w).mean(dim=0)",
+            "the mean over the batch was subtracted; the step does not centre, it compares directions as they are.",
+        ),
+        "columns divided": Edit(
+            "x_a @ w, x_b @ w -> F.normalize(x_a @ w, dim=0), F.normalize(x_b @ w, dim=0)",
+            "the columns of z were divided by their lengths, over the batch; simsiam divides the rows by itself.",
+        ),
+        "a nonlinear predictor": Edit(
+            "z_a @ w_p, z_b @ w_p -> (z_a @ w_p).relu(), (z_b @ w_p).relu()",
+            "a relu follows the predictor; here it is linear: z w_p.",
+        ),
         "view A twice": Edit("x_b @ w -> x_a @ w", "view B is not used: both views are x_a."),
         "predictor transposed": Edit(
             "@ w_p -> @ w_p.T", "the predictor was transposed; a row of z is multiplied by w_p."
