@@ -247,6 +247,14 @@ def test_a_cell_that_only_shows_a_record_follows_the_record_without_a_run(tmp_pa
     assert all(one.outputs[0].data["text/markdown"] == "old" for one in other)
 
 
+def test_a_record_that_is_refreshed_at_scale_smoke_does_not_say_that_the_notebook_ran_there(monkeypatch):
+    output = nbformat.v4.new_output("execute_result", data={"text/markdown": "old", "text/plain": "<Markdown>"})
+    cell = nbformat.v4.new_code_cell('recorded("No figure.")', outputs=[output])
+    monkeypatch.setenv("JEMLIB_SCALE", "smoke")
+    outputs._refresh_records(nbformat.v4.new_notebook(cells=[cell]), Path(__file__).parents[1])
+    assert cell.outputs[0].data["text/markdown"] == "No figure."
+
+
 @pytest.mark.parametrize("damage", ["no outputs", "outputs cleared", "one cell not run", "an error"])
 def test_check_reports_a_solved_notebook_that_was_not_run_to_the_end(copied, damage):
     def spoil(notebook):

@@ -58,7 +58,10 @@ def _refresh_records(notebook: Any, root: Path) -> None:
         name, arguments = call
         for output in cell.outputs:
             if "text/markdown" in output.get("data", {}):
-                output.data["text/markdown"] = str(_OF_RECORDS[name](*arguments, root=root).data)
+                text = str(_OF_RECORDS[name](*arguments, root=root).data)
+                if not output.data["text/markdown"].startswith(records.AT_SMOKE):
+                    text = text.removeprefix(records.AT_SMOKE).lstrip()  # the scale of that run, not of this process
+                output.data["text/markdown"] = text
 
 
 def _record_call(source: str) -> tuple[str, list[Any]] | None:
