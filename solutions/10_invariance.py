@@ -26,7 +26,8 @@
 #
 # You need means, quantiles, least squares, some PyTorch, and the picture of lesson 00: an image, two random views of
 # it, an encoder that maps each view to features.
-# Nothing else from the course is required. The lesson runs on a laptop without a GPU and without a network.
+# Nothing else from the course is required: SimCLR, VICReg and others stand here for trained networks that are measured,
+# and what they do is said in their own lessons. The lesson runs on a laptop without a GPU and without a network.
 #
 # **Time.** Three hours, with reading and runs: firing rates 45 minutes, RIS and its baseline 50, the official code 20,
 # trained networks 30, scenes 20, linear recovery 30 (the runs take a few minutes of it). Stop after any section;
@@ -60,7 +61,8 @@ print(f"Scale {scale.name}. Set the environment variable JEMLIB_SCALE to smoke, 
 #
 # The source notes write $t$ both for a transformation and for a threshold; here the transformation is $\tau$.
 # Indices: $i$ counts units, $x$ and $z$ are images, $y$ is a class, $|Y|$ the number of classes. $X_y$ are the images
-# of class $y$ from which a trajectory starts.
+# of class $y$ from which a trajectory starts: $|X_y|$ is the number of the trajectories of the class, and $|T(z)|$ the
+# length of one, in images. $G^*$ is the rate that one aims at, $G$ the one that comes out.
 
 # %% [markdown]
 # ## Derivation: invariance needs a label
@@ -121,8 +123,9 @@ print(h.T)
 #
 # {{exercise:firing_threshold}}
 #
-# `h` is $(M, U)$, `rate` a share in $(0, 1]$, `signs` is $+1$ or $-1$ (or a tensor $(U,)$). Let each unit fire on
-# `round(rate * M)` images, but on one at least and never on all. Return the thresholds, $(U,)$.
+# `h` is $(M, U)$, `rate` a share in $(0, 1]$. `signs` is $+1$ or $-1$ for all units, or a tensor $(U,)$ with one for
+# each. Let each unit fire on `round(rate * M)` images, but on one at least and never on all. If images tie with the
+# threshold it will be fewer; leave that as it is. Return the thresholds, $(U,)$.
 
 
 # %% exercise="firing_threshold"
@@ -141,7 +144,8 @@ firing_threshold = check(firing_threshold)
 # %% [markdown]
 # {{exercise:fire}}
 #
-# Return $f$ as numbers 0 and 1, in the type of `h`, shape $(M, U)$.
+# `h`, `rate` and `signs` are as before, and your `firing_threshold` says $t$. Return $f$ as numbers 0 and 1, in the type
+# of `h`, shape $(M, U)$.
 
 
 # %% exercise="fire"
@@ -311,7 +315,7 @@ best_signs = check(best_signs)
 #
 # {{exercise:mean_of_top}}
 #
-# Here `invariance` is $I$, (classes, $U$).
+# Here `invariance` is $I$, (classes, $U$), and `k` is at most $U$. Return one number.
 
 
 # %% exercise="mean_of_top"
@@ -450,8 +454,8 @@ for name, features_ in representations.items():
 #
 # {{exercise:shuffled_local_rate}}
 #
-# `order` is a permutation of the trajectories, which are numbered from 0: $(T,)$. Give each trajectory $t$ the class of
-# trajectory `order[t]`, with all its frames, and return $L$.
+# Here the trajectories are numbered from 0. `order` is a permutation of these numbers, with one entry for each
+# trajectory. Give trajectory number `t` the class of trajectory number `order[t]`, with all its frames, and return $L$.
 
 
 # %% exercise="shuffled_local_rate"
