@@ -521,7 +521,9 @@ figures.noise(units=100, num_classes=25, objects=8, frames=6)
 #
 # Points 3 and 4 choose after the fact. Take noise that fires on 5 % of the images, and trajectories of six frames. A
 # trajectory on which the unit fires once in six counts with $1/6$, and one on which it never fires does not count at
-# all. So the mean cannot be below $1/6$, whatever the unit does.
+# all. So where a unit fires at all the mean cannot be below $1/6$, whatever the unit does. For such noise one expects
+# 0.19 (some trajectories have two such frames, and there are two signs to choose from). The best $K$ units of many lie
+# above that, near a quarter.
 #
 # {{exercise:official_local_rate}}
 #
@@ -567,7 +569,7 @@ for k in (10, 25):
     print(f"pure noise, K = {k}: {both_ways[0]:.0f} % by the definition, {both_ways[1]:.0f} % by the official code")
 
 # %% [markdown]
-# A quarter, for noise. So a table of such percentages cannot be read without its shuffled row. And the two variants
+# A quarter, for noise, of a score that is 100 for a unit that always fires on its class. So a table of such percentages cannot be read without its shuffled row. And the two variants
 # must never be compared with each other. From here on the lesson uses the definition.
 #
 # ## Experiment: trained encoders, one factor after the other
