@@ -864,14 +864,17 @@ recorded(
 # phase, noise) is drawn anew. What will a method that aligns such pairs find?
 #
 # Take one latent and ask for the function $g$ with mean 0 and variance 1 that the pair agrees on most: the largest
-# $\mathbb E[g(\ell)\, g(\ell')]$. That is an eigenvector of the move from $\ell$ to $\ell'$. Two laws:
+# $\mathbb E[g(\ell)\, g(\ell')]$. On a grid of values the move from $\ell$ to $\ell'$ is a matrix of probabilities. Its
+# first eigenvector is the constant, which mean 0 rules out; $g$ is the second, and the eigenvalue is the agreement. Two
+# laws:
 #
 # - *Gaussian*, $\ell' = \rho\,\ell + \sqrt{1-\rho^2}\,\epsilon$. The best function is the straight line $g(\ell) =
 #   \ell$, and its agreement is $\rho$. (The next one is a parabola, with $\rho^2$.)
-# - *Uniform*, with a move that is mirrored at the edges. The best function is half a cosine wave over the range: a line
+# - *Uniform*, with Gaussian noise of the same mean square, $2(1-\rho)$, mirrored at the edges. The best function is half a cosine wave over the range: a line
 #   that bends flat at both edges.
 #
-# With six independent latents, the six best functions are these six, one of each. So an embedding of six dimensions
+# With six independent latents, the six best functions are these six, one of each: a product of two of them, or the next
+# function of one, agrees less. So an embedding of six dimensions
 # that is aligned and uncorrelated holds a rotation of them. Under the Gaussian law it *is* the latents, up to a linear
 # map. Under the uniform one it cannot be: the squared correlation of half a cosine wave with its line is $96/\pi^4$.
 # And if the embedding must be Gaussian, as SIGReg asks, then each uniform latent has to be bent into a bell; the
