@@ -569,8 +569,9 @@ for k in (10, 25):
     print(f"pure noise, K = {k}: {both_ways[0]:.0f} % by the definition, {both_ways[1]:.0f} % by the official code")
 
 # %% [markdown]
-# A quarter, for noise, of a score that is 100 for a unit that always fires on its class. So a table of such percentages cannot be read without its shuffled row. And the two variants
-# must never be compared with each other. From here on the lesson uses the definition.
+# A quarter, for noise, of a score that is 100 for a unit that always fires on its class. So a table of such percentages
+# cannot be read without its shuffled row. And the two variants must never be compared with each other. From here on the
+# lesson uses the definition.
 #
 # ## Experiment: trained encoders, one factor after the other
 #
@@ -870,8 +871,8 @@ recorded(
 #
 # - *Gaussian*, $\ell' = \rho\,\ell + \sqrt{1-\rho^2}\,\epsilon$. The best function is the straight line $g(\ell) =
 #   \ell$, and its agreement is $\rho$. (The next one is a parabola, with $\rho^2$.)
-# - *Uniform*, with Gaussian noise of the same mean square, $2(1-\rho)$, mirrored at the edges. The best function is half a cosine wave over the range: a line
-#   that bends flat at both edges.
+# - *Uniform*, with Gaussian noise of the same mean square, $2(1-\rho)$, mirrored at the edges. The best function is
+#   half a cosine wave over the range: a line that bends flat at both edges.
 #
 # With six independent latents, the six best functions are these six, one of each: a product of two of them, or the next
 # function of one, agrees less. So an embedding of six dimensions
