@@ -347,7 +347,8 @@ declare(
             "trajectories on which the unit never fires were left out, as the official code does; all of them count.",
         ),
         "best trajectory": Edit(
-            "rates.mean(dim=0) -> rates.amax(dim=0)", "only the best trajectory of a class counts."
+            "rates.mean(dim=0) -> rates.amax(dim=0)",
+            "only the best trajectory of a class counts, the largest rate; take the mean over all.",
         ),
         "no classes": Body(
             "return torch.stack([fires[trajectories == z].mean(dim=0) for z in trajectories.unique()])",
@@ -948,16 +949,6 @@ declare(
             "target_conditioned_invariance(down, f_down.mean(dim=0))], dim=1)",
             "each unit stands in the table twice, once for each sign; it keeps one sign for all classes.",
         ),
-        "a sign for each class, with its G": Body(
-            """
-            rate, found = 1 / len(classes.unique()), []
-            for s in (1, -1):
-                f = fire(h, rate, s)
-                found.append(target_conditioned_invariance(local_firing_rate(f, trajectories, classes), f.mean(dim=0)))
-            return mean_of_top(torch.maximum(*found), k)
-            """,
-            "each class chose its own sign of a unit; a unit has one sign for all classes.",
-        ),
         "percent": Edit(
             "return mean_of_top -> return 100 * rate * mean_of_top", "that is the score in percent; RIS has no 100 G*."
         ),
@@ -971,9 +962,6 @@ declare(
         "pooled": Edit(
             "(f, trajectories, classes) -> (f, torch.arange(len(f)), classes)",
             "all images of a class were pooled; pass the trajectories on, so that each has the same weight.",
-        ),
-        "roles exchanged": Edit(
-            "(f, trajectories, classes) -> (f, classes, trajectories)", "trajectories and classes are exchanged."
         ),
         # (One choice of units for all classes would give 1, as all units do: the mean of I over the classes is 1.)
         **within("mean_of_top", "all units", "all together", "the best", "smallest"),
@@ -1026,7 +1014,7 @@ def _to_shuffle() -> list[Case]:
         trajectories = torch.arange(t).repeat_interleave(lengths)
         images = _order(100 + i, len(trajectories))
         trajectories = trajectories[images]
-        order = next(o for o in (_order(s, t) for s in range(200)) if _tells(own, o))
+        order = next(o for o in (_order(s, t) for s in range(1000, 1200)) if _tells(own, o))
         fires = (_normal(110 + i, len(trajectories), u) > 0.2).to(torch.float32 if i == 2 else torch.float64)
         found.append(Case((fires, trajectories, own[trajectories], order)))
     return found
@@ -1110,10 +1098,6 @@ declare(
             "every class got the mean over the classes; shuffled classes still differ by chance.",
         ),
         **within("local_firing_rate", "any frame", "first frame", "transposed"),
-        "trajectory for image": Edit(
-            "own[order][trajectories] -> classes[order[trajectories]]",
-            "the number of a trajectory was taken for that of an image; first find each trajectory's class.",
-        ),
         "handed on": Body(
             """
             moved = classes.clone()
@@ -1346,6 +1330,8 @@ def _shown() -> list[Case]:
         a, b = ((60 * _normal(seed, n, o) + 20).clamp(min=0) for seed in (120 + i, 130 + i))
         a[0], b[1], b[2] = 0.0, 0.0, 2 * a[2] + torch.arange(o)
         a[3], b[3] = 0.0, 0.0
+        a[4:6] += 1 + torch.arange(o) / 2
+        b[4], b[5] = a[4].flip(0), a[5]  # as many pixels, of another object and of the same
         kind = torch.float32 if i == 2 else torch.float64
         found.append(Case((a.to(kind), b.to(kind)), note="pairs 0 and 1 show nothing in one view, pair 3 in both"))
     return found
@@ -1430,6 +1416,7 @@ declare(
         "divided by entries": Edit(
             "mean() -> sum() / a.numel()", "it was divided by the number of entries; by the pairs."
         ),
+        "whole division": Edit("mean() -> sum() // shown.sum()", "// cuts the share to a whole number; use /."),
         "last pair left out": Edit("agree[shown] -> agree[:-1][shown[:-1]]", "the last pair was left out."),
     },
     right={
