@@ -1691,11 +1691,6 @@ declare(
             "return (1 - residual.square().sum(dim=0) / deviation.square().sum(dim=0)).clamp(min=0)",
             "it was cut at 0; R2 is negative where the map predicts worse than a constant.",
         ),
-        "root of the share": Edit(
-            "residual.square().sum(dim=0) / deviation.square().sum(dim=0) -> "
-            "(residual.square().sum(dim=0) / deviation.square().sum(dim=0)).sqrt()",
-            "a root was taken; R2 compares squares.",
-        ),
         "ridge": Body(
             """
             a, b = (torch.cat([h, torch.ones_like(h[:, :1])], dim=1) for h in (h_train, h_test))
