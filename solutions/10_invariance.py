@@ -26,7 +26,8 @@
 #
 # You need means, quantiles, least squares, some PyTorch, and the picture of lesson 00: an image, two random views of
 # it, an encoder that maps each view to features.
-# Nothing else from the course is required. The lesson runs on a laptop without a GPU and without a network.
+# Nothing else from the course is required: SimCLR, VICReg and others stand here for trained networks that are measured,
+# and what they do is said in their own lessons. The lesson runs on a laptop without a GPU and without a network.
 #
 # **Time.** Three hours, with reading and runs: firing rates 45 minutes, RIS and its baseline 50, the official code 20,
 # trained networks 30, scenes 20, linear recovery 30 (the runs take a few minutes of it). Stop after any section;
@@ -60,7 +61,8 @@ print(f"Scale {scale.name}. Set the environment variable JEMLIB_SCALE to smoke, 
 #
 # The source notes write $t$ both for a transformation and for a threshold; here the transformation is $\tau$.
 # Indices: $i$ counts units, $x$ and $z$ are images, $y$ is a class, $|Y|$ the number of classes. $X_y$ are the images
-# of class $y$ from which a trajectory starts.
+# of class $y$ from which a trajectory starts: $|X_y|$ is the number of the trajectories of the class, and $|T(z)|$ the
+# length of one, in images. $G^*$ is the rate that one aims at, $G$ the one that comes out.
 
 # %% [markdown]
 # ## Derivation: invariance needs a label
@@ -121,8 +123,9 @@ print(h.T)
 #
 # {{exercise:firing_threshold}}
 #
-# `h` is $(M, U)$, `rate` a share in $(0, 1]$, `signs` is $+1$ or $-1$ (or a tensor $(U,)$). Let each unit fire on
-# `round(rate * M)` images, but on one at least and never on all. Return the thresholds, $(U,)$.
+# `h` is $(M, U)$, `rate` a share in $(0, 1]$. `signs` is $+1$ or $-1$ for all units, or a tensor $(U,)$ with one for
+# each. Let each unit fire on `round(rate * M)` images, but on one at least and never on all. If images tie with the
+# threshold it will be fewer; leave that as it is. Return the thresholds, $(U,)$.
 
 
 # %% exercise="firing_threshold"
@@ -141,7 +144,8 @@ firing_threshold = check(firing_threshold)
 # %% [markdown]
 # {{exercise:fire}}
 #
-# Return $f$ as numbers 0 and 1, in the type of `h`, shape $(M, U)$.
+# `h`, `rate` and `signs` are as before, and your `firing_threshold` says $t$. Return $f$ as numbers 0 and 1, in the type
+# of `h`, shape $(M, U)$.
 
 
 # %% exercise="fire"
@@ -311,7 +315,7 @@ best_signs = check(best_signs)
 #
 # {{exercise:mean_of_top}}
 #
-# Here `invariance` is $I$, (classes, $U$).
+# Here `invariance` is $I$, (classes, $U$), and `k` is at most $U$. Return one number.
 
 
 # %% exercise="mean_of_top"
@@ -450,8 +454,8 @@ for name, features_ in representations.items():
 #
 # {{exercise:shuffled_local_rate}}
 #
-# `order` is a permutation of the trajectories, which are numbered from 0: $(T,)$. Give each trajectory $t$ the class of
-# trajectory `order[t]`, with all its frames, and return $L$.
+# Here the trajectories are numbered from 0. `order` is a permutation of these numbers, with one entry for each
+# trajectory. Give trajectory number `t` the class of trajectory number `order[t]`, with all its frames, and return $L$.
 
 
 # %% exercise="shuffled_local_rate"
@@ -517,7 +521,9 @@ figures.noise(units=100, num_classes=25, objects=8, frames=6)
 #
 # Points 3 and 4 choose after the fact. Take noise that fires on 5 % of the images, and trajectories of six frames. A
 # trajectory on which the unit fires once in six counts with $1/6$, and one on which it never fires does not count at
-# all. So the mean cannot be below $1/6$, whatever the unit does.
+# all. So where a unit fires at all the mean cannot be below $1/6$, whatever the unit does. For such noise one expects
+# 0.19 (some trajectories have two such frames, and there are two signs to choose from). The best $K$ units of many lie
+# above that, near a quarter.
 #
 # {{exercise:official_local_rate}}
 #
@@ -563,8 +569,9 @@ for k in (10, 25):
     print(f"pure noise, K = {k}: {both_ways[0]:.0f} % by the definition, {both_ways[1]:.0f} % by the official code")
 
 # %% [markdown]
-# A quarter, for noise. So a table of such percentages cannot be read without its shuffled row. And the two variants
-# must never be compared with each other. From here on the lesson uses the definition.
+# A quarter, for noise, of a score that is 100 for a unit that always fires on its class. So a table of such percentages
+# cannot be read without its shuffled row. And the two variants must never be compared with each other. From here on the
+# lesson uses the definition.
 #
 # ## Experiment: trained encoders, one factor after the other
 #
@@ -860,14 +867,17 @@ recorded(
 # phase, noise) is drawn anew. What will a method that aligns such pairs find?
 #
 # Take one latent and ask for the function $g$ with mean 0 and variance 1 that the pair agrees on most: the largest
-# $\mathbb E[g(\ell)\, g(\ell')]$. That is an eigenvector of the move from $\ell$ to $\ell'$. Two laws:
+# $\mathbb E[g(\ell)\, g(\ell')]$. On a grid of values the move from $\ell$ to $\ell'$ is a matrix of probabilities. Its
+# first eigenvector is the constant, which mean 0 rules out; $g$ is the second, and the eigenvalue is the agreement. Two
+# laws:
 #
 # - *Gaussian*, $\ell' = \rho\,\ell + \sqrt{1-\rho^2}\,\epsilon$. The best function is the straight line $g(\ell) =
 #   \ell$, and its agreement is $\rho$. (The next one is a parabola, with $\rho^2$.)
-# - *Uniform*, with a move that is mirrored at the edges. The best function is half a cosine wave over the range: a line
-#   that bends flat at both edges.
+# - *Uniform*, with Gaussian noise of the same mean square, $2(1-\rho)$, mirrored at the edges. The best function is
+#   half a cosine wave over the range: a line that bends flat at both edges.
 #
-# With six independent latents, the six best functions are these six, one of each. So an embedding of six dimensions
+# With six independent latents, the six best functions are these six, one of each: a product of two of them, or the next
+# function of one, agrees less. So an embedding of six dimensions
 # that is aligned and uncorrelated holds a rotation of them. Under the Gaussian law it *is* the latents, up to a linear
 # map. Under the uniform one it cannot be: the squared correlation of half a cosine wave with its line is $96/\pi^4$.
 # And if the embedding must be Gaussian, as SIGReg asks, then each uniform latent has to be bent into a bell; the

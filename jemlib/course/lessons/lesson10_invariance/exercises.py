@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -33,6 +34,8 @@ def _features() -> list[Case]:
         Case(((_normal(6, 20, 3) - 0.8).relu(),), {"rate": 0.3}, note="units that are mostly 0"),
         Case((_normal(7, 6, 2),), {"rate": 0.01}),
         Case((_normal(8, 6, 2),), {"rate": 1.0}),
+        Case((_normal(9, 12, 3),), {"rate": 0.2}, note="2.4 images, that is 2"),
+        Case(((2 * _normal(11, 15, 3)).round() / 2,), {"rate": 0.4}, note="values with ties"),
     ]
 
 
@@ -54,6 +57,9 @@ def _grouped(*, signs: bool = False) -> list[Case]:
         h = _normal(20 + i, len(classes), (3, 5, 1, 4)[i])
         kind = torch.float32 if i == 1 else torch.float64
         fires = [(h > 0.3).to(kind), (h < -0.6).to(kind)] if signs else [(h > 0.3).to(kind)]
+        if signs and i in (1, 3):  # on no trajectory of this class
+            for f in fires:
+                f[classes == classes.min(), 0] = 0
         found.append(Case((*fires, trajectories, classes)))
     return found
 
@@ -133,6 +139,33 @@ declare(
             "s = signs * h\nreturn s.mean(dim=0) + s.std(dim=0)",
             "mean plus standard deviation says nothing about the share that fires; count images.",
         ),
+        "ceil": Edit("round(rate -> math.ceil(rate", "ceil goes up to the next number of images; round it."),
+        "cut off by quantile": Body(
+            "return torch.quantile(signs * h, 1 - rate, dim=0, interpolation='lower')",
+            "torch.quantile cuts off where the count is rounded: more fire than round(rate * M). Sort, and count.",
+        ),
+        "the other quantile": Body(
+            "return torch.quantile(signs * h, rate, dim=0)",
+            "a share `rate` lies below that quantile, so all others fire. Sort downwards, and take an image's value.",
+        ),
+        "sign taken out again": Edit(
+            "return (signs * h) -> return signs * (signs * h)",
+            "the sign was multiplied in twice: the threshold is that of signs * h.",
+        ),
+        "equal values once": Body(
+            COUNTED + "ranked = [column.unique().flip(0) for column in (signs * h).T]\n"
+            "return torch.stack([values[min(count, len(values) - 1)] for values in ranked])",
+            "equal values were counted once (unique); each image counts, also where it ties with another.",
+        ),
+        "a share of the range": Body(
+            "s = signs * h\nlow, high = s.amin(dim=0), s.amax(dim=0)\nreturn high - rate * (high - low)",
+            "a share of the range of values was taken; a quantile counts images.",
+        ),
+        "as if normal": Body(
+            "s = signs * h\nz = torch.special.ndtri(torch.tensor(1 - rate, dtype=h.dtype))\n"
+            "return s.mean(dim=0) + z * s.std(dim=0)",
+            "that is the quantile of a normal distribution; count the images themselves.",
+        ),
     },
     right={
         "kthvalue": COUNTED + "return (signs * h).kthvalue(m - count, dim=0).values",
@@ -197,7 +230,41 @@ declare(
             "return torch.sigmoid(signs * h - firing_threshold(h, rate, signs))",
             "a sigmoid is soft; f is 1 above the threshold and 0 elsewhere.",
         ),
+        "minus for silent": Edit(
+            "return (signs * h > firing_threshold(h, rate, signs)).to(h.dtype) -> "
+            "return 2 * (signs * h > firing_threshold(h, rate, signs)).to(h.dtype) - 1",
+            "-1 stands where a unit does not fire; f is 0 or 1.",
+        ),
+        "sign on both sides": Edit(
+            "> firing_threshold -> > signs * firing_threshold",
+            "the threshold was multiplied by the sign once more; it is that of signs * h already.",
+        ),
+        "exactly so many": Body(
+            COUNTED + "top = (signs * h).topk(count, dim=0).indices\nreturn torch.zeros_like(h).scatter(0, top, 1.0)",
+            "so many images were picked, also among equal values; those that tie with the threshold do not fire.",
+        ),
+        "the other share": Edit(
+            "(h, rate, -> (h, 1 - rate,", "the share is 1 - rate here; rate is the one that fires."
+        ),
+        "absolute values": Edit(
+            "signs * h > -> h.abs() >", "absolute values are compared; a unit of sign -1 fires for its smallest values."
+        ),
+        "the others for minus": Body(
+            "up = (h > firing_threshold(h, rate)).to(h.dtype)\n"
+            "return torch.where(torch.as_tensor(signs) > 0, up, 1 - up)",
+            "for the sign -1 all silent images were taken, a share of 1 - rate; the sign is put before h first.",
+        ),
+        "the rate": Edit(
+            "return (signs * h > firing_threshold(h, rate, signs)).to(h.dtype) -> "
+            "return (signs * h > firing_threshold(h, rate, signs)).to(h.dtype).mean(dim=0)",
+            "that is G, a mean over the images; f has one entry for each image, (M, U).",
+        ),
+        "above the mean": Body(
+            "s = signs * h\nreturn (s > s.mean(dim=0)).to(h.dtype)",
+            "the threshold is the mean; it comes from the rate, the share of images that shall fire.",
+        ),
         **within("firing_threshold", "upwards", "one for all", "no lower bound", "floor", "the smallest that fires"),
+        **within("firing_threshold", "interpolated", "ceil", "one too low", "equal values once"),
     },
     right={
         "where": "s = signs * h\n"
@@ -280,7 +347,8 @@ declare(
             "trajectories on which the unit never fires were left out, as the official code does; all of them count.",
         ),
         "best trajectory": Edit(
-            "rates.mean(dim=0) -> rates.amax(dim=0)", "only the best trajectory of a class counts."
+            "rates.mean(dim=0) -> rates.amax(dim=0)",
+            "only the best trajectory of a class counts, the largest rate; take the mean over all.",
         ),
         "no classes": Body(
             "return torch.stack([fires[trajectories == z].mean(dim=0) for z in trajectories.unique()])",
@@ -292,6 +360,43 @@ declare(
             "the rows come in the order in which the classes appear; they come by ascending id.",
         ),
         "backwards": Edit("classes.unique() -> classes.unique().flip(0)", "the rows come by descending id."),
+        "rows by id": Body(
+            """
+            out = fires.new_zeros(int(classes.max()) + 1, fires.shape[1])
+            for y in classes.unique():
+                members = trajectories[classes == y].unique()
+                out[y] = torch.stack([fires[trajectories == z].mean(dim=0) for z in members]).mean(dim=0)
+            return out
+            """,
+            "the id of a class was taken for its row; ids may have gaps. One row for each class that occurs.",
+        ),
+        "median": Edit(
+            f"{ALONG} -> fires[trajectories == z].median(dim=0).values",
+            "that is the median along a trajectory; the fraction of the time is the mean.",
+        ),
+        "divided by all images": Edit(
+            "rates.mean(dim=0) -> fires[classes == y].sum(dim=0) / len(fires)",
+            "it was divided by the number of all images; take means: along a trajectory, then over those of the class.",
+        ),
+        "last trajectory": Edit(
+            "rates.mean(dim=0) -> rates[-1]", "only the last trajectory of a class counts; take the mean over them."
+        ),
+        "first trajectory": Edit(
+            "rates.mean(dim=0) -> rates[0]", "only the first trajectory of a class counts; take the mean over them."
+        ),
+        "one number a class": Edit(
+            "rates.mean(dim=0) -> rates.mean()", "one number for each class; asked is one for each class and unit."
+        ),
+        "means of nothing": Body(
+            """
+            rows = []
+            for y in classes.unique():
+                rates = [fires[(trajectories == z) & (classes == y)].mean(dim=0) for z in trajectories.unique()]
+                rows.append(torch.stack(rates).mean(dim=0))
+            return torch.stack(rows)
+            """,
+            "trajectories of other classes have no image here, and a mean of nothing is NaN: take those of class y.",
+        ),
     },
     right={
         "matrices": """
@@ -347,6 +452,25 @@ def _rates() -> list[Case]:
     return found[1:2] + found[3:] + found[:1] + found[2:3]
 
 
+def _g_was_changed(case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor]) -> str | None:
+    """Whether a number was added to G, or G was bounded from below: seen from what L was divided by."""
+    (local, overall), (found,) = case.args, ours
+    if found.shape != local.shape or found.dtype != torch.float64:
+        return None
+    alive = overall > 0
+    divisors = (local / found).nan_to_num(nan=0.0).amax(dim=0)[alive]
+    extra = divisors - overall[alive]
+    if not bool(torch.isfinite(divisors).all()) or bool(extra.abs().max() < 1e-9):
+        return None
+    if len(extra) > 1 and bool(extra.min() > 0) and bool(extra.max() - extra.min() < 1e-3 * extra.max()):
+        return "A small number was added to G, which changes every unit; only 0/0 needs care."
+    lifted = extra > 1e-9
+    bound = divisors[lifted]
+    if bool(lifted.all()) or bool((bound != bound[:1]).any()) or bool(extra[~lifted].abs().max() > 1e-9):
+        return None
+    return "G was bounded from below (clamp); a small rate is a rate too, only 0/0 needs care."
+
+
 declare(
     __name__,
     target_conditioned_invariance,
@@ -362,6 +486,7 @@ declare(
         "torch.where(overall > 0, local / overall, 0.0).",
     ),
     cases=_rates,
+    symptom=_g_was_changed,
     gradients=False,
     answer="""
         def target_conditioned_invariance(local, overall):
@@ -398,6 +523,31 @@ declare(
         ),
         "at most 1": Edit("local / overall -> (local / overall).clamp(max=1)", "it was cut at 1; I may be up to 1/G."),
         "squared": Edit("local / overall -> local / overall.square()", "G was squared."),
+        "largest G for all": Body("return local / overall.max()", "the largest G divides all units; each has its own."),
+        "by the classes too": Edit(
+            "local / overall -> local / overall / len(local)",
+            "it was divided by the number of classes as well; I is L / G for each class.",
+        ),
+        "G as it was aimed at": Body(
+            "return local * len(local)", "G was taken to be 1/|Y|, which one aims at; divide by the measured `overall`."
+        ),
+        "averaged": Edit(
+            "return torch.where(overall > 0, local / overall, 0.0) -> "
+            "return torch.where(overall > 0, local / overall, 0.0).mean(dim=0)",
+            "the classes were averaged; I has one row for each class, (C, U).",
+        ),
+        "dead units left out": Body(
+            "alive = overall > 0\nreturn local[:, alive] / overall[alive]",
+            "units that never fire were left out, so the shape is another; they stay and get 0.",
+        ),
+        "root": Edit("local / overall -> local / overall.sqrt()", "the root of G was taken; divide by G itself."),
+        "logarithm of the ratio": Edit(
+            "local / overall -> torch.log(local / overall)", "a logarithm was taken; I is the ratio."
+        ),
+        "L over its largest": Body(
+            "m = local.amax(dim=0)\nreturn torch.where(m > 0, local / m, 0.0)",
+            "it was divided by the largest L of the unit; divide by G.",
+        ),
     },
     right={
         "nan_to_num": "return (local / overall).nan_to_num(nan=0.0)",
@@ -485,6 +635,25 @@ declare(
         ),
         "the rates": Body(
             "return torch.maximum(up.amax(dim=0), down.amax(dim=0))", "those are the larger rates; asked are the signs."
+        ),
+        "the sign of the gap": Body(
+            "return torch.sign(up.amax(dim=0) - down.amax(dim=0))",
+            "torch.sign gives 0 where both signs are equally good; the sign is +1 there.",
+        ),
+        "spread": Edit("amax(dim=0) -> std(dim=0)", "standard deviations were compared; compare the largest rates."),
+        "which class": Edit(
+            "amax -> argmax", "argmax says for which class, not how much: compare the largest rates themselves, amax."
+        ),
+        "last class": Edit(
+            "amax(dim=0) -> select(0, -1)", "only the last class was looked at; the largest of all counts."
+        ),
+        "largest gap": Body(
+            "gap = up - down\nreturn torch.where(gap.amax(dim=0) >= -gap.amin(dim=0), 1.0, -1.0).to(up.dtype)",
+            "the differences within each class were compared; compare the largest of `up` with the largest of `down`.",
+        ),
+        "some class": Body(
+            "return torch.where((up - down).amax(dim=0) >= 0, 1.0, -1.0).to(up.dtype)",
+            "+1 as soon as `up` is larger on some class; compare the largest of `up` with the largest of `down`.",
         ),
     },
     right={
@@ -581,6 +750,45 @@ declare(
             "units common to all classes were counted, as the notes have it (E6); nothing is shared between classes.",
         ),
         "the median": Edit("values.mean() -> values.median()", "that is the median; take the mean."),
+        "places": Edit(
+            "values.mean() -> indices.to(invariance.dtype).mean()",
+            "topk gives values and indices; the indices were averaged. Take .values.",
+        ),
+        "one more": Body(
+            "return invariance.sort(dim=1, descending=True).values[:, : k + 1].mean()",
+            "k + 1 units of each class were taken; take k.",
+        ),
+        "one fewer": Body(
+            "return invariance.sort(dim=1, descending=True).values[:, : max(k - 1, 1)].mean()",
+            "k - 1 units of each class were taken; take k.",
+        ),
+        "the best left out": Body(
+            "return invariance.sort(dim=1, descending=True).values[:, 1 : k + 1].mean()",
+            "the largest of each row was left out: counting starts at 0.",
+        ),
+        "divided by U": Edit(
+            "values.mean() -> values.sum(dim=1).mean() / invariance.shape[1]",
+            "the sum of the K was divided by U, all units; divide by K.",
+        ),
+        "the first": Body(
+            "return invariance[:, :k].mean()", "the first K units were taken, not the largest: topk, or sort each row."
+        ),
+        "as many together": Body(
+            "return invariance.flatten().topk(k * len(invariance)).values.mean()",
+            "the best of the whole table were taken, so a class may give more than K; each class chooses its own K.",
+        ),
+        "one choice, by the best class": Body(
+            "units = invariance.amax(dim=0).topk(k).indices\nreturn invariance[:, units].mean()",
+            "all classes got the same K units, those with the best class; each class chooses its own.",
+        ),
+        "last class": Body("return invariance[-1].topk(k).values.mean()", "only the last class counts; take the mean."),
+        "first class left out": Edit(
+            "values.mean() -> values[1:].mean()", "the first class was left out; take the mean over all."
+        ),
+        "median of each": Edit(
+            "values.mean() -> values.median(dim=1).values.mean()", "the median of the K was taken; take their mean."
+        ),
+        "logarithms": Edit("invariance.topk -> invariance.log1p().topk", "a logarithm was taken; average I itself."),
     },
     right={
         "sort": "return invariance.sort(dim=1, descending=True).values[:, :k].mean(dim=1).mean()",
@@ -620,6 +828,13 @@ def _represented() -> list[Case]:
         found.append(
             Case(args, {"k": k} if i else {}, note={3: "values with ties", 4: "units that are mostly 0"}.get(i, ""))
         )
+    # Classes of several sizes and trajectories of several lengths; and so many classes that 1/|Y| is below 5%.
+    for i, of_class in ((5, [[4, 1, 2, 4], [2, 4], [1, 2, 4, 1]]), (6, [[2, 2]] * 25)):
+        rows = [(10 * c + t, 3 * c + 1) for c, ts in enumerate(of_class) for t, n in enumerate(ts) for _ in range(n)]
+        trajectories, classes = torch.tensor(rows)[_order(i, len(rows))].unbind(dim=1)
+        h = _normal(80 + i, len(rows), 6) + _normal(90 + i, int(classes.max()) + 1, 6)[classes]
+        note = "classes and trajectories of several sizes" if i == 5 else "25 classes"
+        found.append(Case((h, trajectories.contiguous(), classes.contiguous()), {"k": 2}, note=note))
     return found
 
 
@@ -684,6 +899,70 @@ declare(
             "(f, trajectories, classes) -> (f, trajectories, trajectories)",
             "each trajectory was taken for a class of its own; pass the classes on.",
         ),
+        "one over images": Edit(
+            "len(classes.unique()) -> len(classes)", "the rate is 1 over the number of classes, not of images."
+        ),
+        "K over units": Edit(
+            "1 / len(classes.unique()) -> k / h.shape[1]", "the rate is 1 over the number of classes; K comes last."
+        ),
+        "the largest id": Edit(
+            "len(classes.unique()) -> (int(classes.max()) + 1)",
+            "the largest id was taken for the number of classes, but ids may have gaps: the rate is 1/|Y|.",
+        ),
+        "floor of 5%": Edit(
+            "1 / len(classes.unique()) -> max(1 / len(classes.unique()), 0.05)",
+            "the rate has a floor of 5%, as in the official code; by the definition it is 1/|Y|.",
+        ),
+        "G from L": Edit(
+            "torch.where(plus, f_up.mean(dim=0), f_down.mean(dim=0)) -> local.mean(dim=0)",
+            "G is the mean of L over the classes here; it is measured on all images, the same only if all is balanced.",
+        ),
+        "one G": Edit(
+            "torch.where(plus, f_up.mean(dim=0), f_down.mean(dim=0)) -> torch.where(plus, f_up.mean(), f_down.mean())",
+            "one G for all units; each has its own, the mean over the images, dim=0.",
+        ),
+        "the better score": Body(
+            """
+            rate, scores = 1 / len(classes.unique()), []
+            for s in (1, -1):
+                f = fire(h, rate, s)
+                local = local_firing_rate(f, trajectories, classes)
+                scores.append(mean_of_top(target_conditioned_invariance(local, f.mean(dim=0)), k))
+            return torch.stack(scores).max()
+            """,
+            "one sign was chosen for all units, by the score; each unit keeps its own better sign.",
+        ),
+        "the mean of both scores": Body(
+            """
+            rate, scores = 1 / len(classes.unique()), []
+            for s in (1, -1):
+                f = fire(h, rate, s)
+                local = local_firing_rate(f, trajectories, classes)
+                scores.append(mean_of_top(target_conditioned_invariance(local, f.mean(dim=0)), k))
+            return torch.stack(scores).mean()
+            """,
+            "the scores of both signs were averaged; each unit keeps its better sign.",
+        ),
+        "each unit twice": Edit(
+            "target_conditioned_invariance(local, overall) -> "
+            "torch.cat([target_conditioned_invariance(up, f_up.mean(dim=0)), "
+            "target_conditioned_invariance(down, f_down.mean(dim=0))], dim=1)",
+            "each unit stands in the table twice, once for each sign; it keeps one sign for all classes.",
+        ),
+        "percent": Edit(
+            "return mean_of_top -> return 100 * rate * mean_of_top", "that is the score in percent; RIS has no 100 G*."
+        ),
+        "the complement": Edit(
+            "fire(h, rate, -1) -> 1 - fire(h, rate, 1)",
+            "for the sign -1 the silent images were taken, 1 - rate of them; use fire with the sign -1.",
+        ),
+        "absolute values": Edit(
+            ("fire(h, -> fire(h.abs(),",), "absolute values hide the sign of h; fire takes the sign."
+        ),
+        "pooled": Edit(
+            "(f, trajectories, classes) -> (f, torch.arange(len(f)), classes)",
+            "all images of a class were pooled; pass the trajectories on, so that each has the same weight.",
+        ),
         # (One choice of units for all classes would give 1, as all units do: the mean of I over the classes is 1.)
         **within("mean_of_top", "all units", "all together", "the best", "smallest"),
         **within("fire", "not strictly", "turned around", "threshold 0"),
@@ -735,7 +1014,7 @@ def _to_shuffle() -> list[Case]:
         trajectories = torch.arange(t).repeat_interleave(lengths)
         images = _order(100 + i, len(trajectories))
         trajectories = trajectories[images]
-        order = next(o for o in (_order(s, t) for s in range(200)) if _tells(own, o))
+        order = next(o for o in (_order(s, t) for s in range(1000, 1200)) if _tells(own, o))
         fires = (_normal(110 + i, len(trajectories), u) > 0.2).to(torch.float32 if i == 2 else torch.float64)
         found.append(Case((fires, trajectories, own[trajectories], order)))
     return found
@@ -819,6 +1098,43 @@ declare(
             "every class got the mean over the classes; shuffled classes still differ by chance.",
         ),
         **within("local_firing_rate", "any frame", "first frame", "transposed"),
+        "handed on": Body(
+            """
+            moved = classes.clone()
+            for t in range(len(order)):
+                moved[trajectories == t] = moved[trajectories == order[t]][0]
+            return local_firing_rate(fires, trajectories, moved)
+            """,
+            "a class that had been overwritten already was handed on: read the classes as they were before.",
+        ),
+        "last left out": Body(
+            """
+            moved = classes.clone()
+            for t in range(len(order) - 1):
+                moved[trajectories == t] = classes[trajectories == order[t]][0]
+            return local_firing_rate(fires, trajectories, moved)
+            """,
+            "the last trajectory keeps its class: the loop ends too early.",
+        ),
+        "first left out": Body(
+            """
+            moved = classes.clone()
+            for t in range(1, len(order)):
+                moved[trajectories == t] = classes[trajectories == order[t]][0]
+            return local_firing_rate(fires, trajectories, moved)
+            """,
+            "the first trajectory keeps its class: the loop starts too late.",
+        ),
+        "one frame of each": Body(
+            """
+            moved = classes.clone()
+            for t in range(len(order)):
+                moved[(trajectories == t).nonzero()[0]] = classes[trajectories == order[t]][0]
+            return torch.stack([fires[moved == y].mean(dim=0) for y in classes.unique()])
+            """,
+            "only the first frame of each trajectory got another class; all its frames must.",
+        ),
+        **within("local_firing_rate", "sum of trajectories", "divided by all", "sum of frames"),
     },
     right={
         "first images": """
@@ -924,6 +1240,47 @@ declare(
             "all images of a class were pooled; both the sign and the mean belong to a trajectory.",
         ),
         "transposed": Edit("torch.stack(rows) -> torch.stack(rows, dim=1)", "that is (U, C); rows are the classes."),
+        "no care for 0/0": Edit(
+            ".clamp(min=1) ->", "0/0 is NaN where a unit fires on no trajectory of the class; its entry is 0."
+        ),
+        "an eps": Edit(
+            ".clamp(min=1) -> .add(1e-6)",
+            "a small number was added to the count; only 0/0 needs care, as by clamp(min=1).",
+        ),
+        "best trajectory": Edit(
+            "rates.sum(dim=0) / (rates > 0).sum(dim=0).clamp(min=1) -> rates.amax(dim=0)",
+            "only the best trajectory of a class counts, a max; take the mean over those on which the unit fires.",
+        ),
+        "the definition, with its sign": Body(
+            """
+            up, down = (local_firing_rate(f, trajectories, classes) for f in (up, down))
+            return torch.where(up.amax(dim=0) >= down.amax(dim=0), up, down)
+            """,
+            "that is L by the definition, with one sign for each unit; points 3 and 4 are missing.",
+        ),
+        "the better L": Body(
+            """
+            up, down = (local_firing_rate(f, trajectories, classes) for f in (up, down))
+            return torch.maximum(up, down)
+            """,
+            "the sign was chosen for each class, after the mean over all trajectories; choose it on each trajectory, "
+            "and the silent ones are left out.",
+        ),
+        "once is enough": Edit(
+            "torch.maximum(plus, minus) -> (torch.maximum(plus, minus) > 0).to(up.dtype)",
+            "a trajectory counts in full as soon as the unit fires once on it; take the mean along it.",
+        ),
+        "silent for all units": Edit(
+            "rates.sum(dim=0) / (rates > 0).sum(dim=0).clamp(min=1) -> "
+            "rates.sum(dim=0) / (rates > 0).any(dim=1).sum().clamp(min=1)",
+            "a trajectory is left out only if no unit at all fires on it; each unit has its own silent ones.",
+        ),
+        "half of the time": Edit(
+            "(rates > 0) -> (rates >= 0.5)", "trajectories count from a rate of 0.5 on; all on which the unit fires do."
+        ),
+        "sum of frames": Edit(
+            "== z].mean(dim=0) -> == z].sum(dim=0)", "the frames were summed; take the mean along each trajectory."
+        ),
     },
     right={
         "NaN for the silent": """
@@ -973,6 +1330,8 @@ def _shown() -> list[Case]:
         a, b = ((60 * _normal(seed, n, o) + 20).clamp(min=0) for seed in (120 + i, 130 + i))
         a[0], b[1], b[2] = 0.0, 0.0, 2 * a[2] + torch.arange(o)
         a[3], b[3] = 0.0, 0.0
+        a[4:6] += 1 + torch.arange(o) / 2
+        b[4], b[5] = a[4].flip(0), a[5]  # as many pixels, of another object and of the same
         kind = torch.float32 if i == 2 else torch.float64
         found.append(Case((a.to(kind), b.to(kind)), note="pairs 0 and 1 show nothing in one view, pair 3 in both"))
     return found
@@ -1032,6 +1391,33 @@ declare(
             "a.argmax(dim=1) == b.argmax(dim=1) -> (a[:, 0] > a[:, 1]) & (b[:, 0] > b[:, 1])",
             "only agreement on the first object counts; both views may show another one.",
         ),
+        "as many pixels": Edit(
+            "a.argmax(dim=1) == b.argmax(dim=1) -> a.amax(dim=1) == b.amax(dim=1)",
+            "the numbers of pixels were compared; asked is which object is shown most, argmax.",
+        ),
+        "equal counts": Edit(
+            "a.argmax(dim=1) == b.argmax(dim=1) -> (a == b).all(dim=1)",
+            "the counts of pixels were compared; asked is whether the same object is shown most.",
+        ),
+        "all objects": Edit(
+            "a.sum(dim=1) > 0 -> a.amin(dim=1) > 0\nb.sum(dim=1) > 0 -> b.amin(dim=1) > 0",
+            "only pairs that show all objects count; it is enough that each crop shows something.",
+        ),
+        "more than half": Edit(
+            "a.argmax(dim=1) == b.argmax(dim=1) -> "
+            "((2 * a > a.sum(1, keepdim=True)) & (2 * b > b.sum(1, keepdim=True))).any(dim=1)",
+            "an object must fill more than half of what a crop shows; asked is the one that it shows most.",
+        ),
+        "first that is shown": Edit(
+            "a.argmax(dim=1) == b.argmax(dim=1) -> (a > 0).int().argmax(dim=1) == (b > 0).int().argmax(dim=1)",
+            "the first object that is shown at all was compared; asked is the one that is shown most.",
+        ),
+        "percent": Edit("mean() -> mean() * 100", "that is in percent; a share is between 0 and 1."),
+        "divided by entries": Edit(
+            "mean() -> sum() / a.numel()", "it was divided by the number of entries; by the pairs."
+        ),
+        "whole division": Edit("mean() -> sum() // shown.sum()", "// cuts the share to a whole number; use /."),
+        "last pair left out": Edit("agree[shown] -> agree[:-1][shown[:-1]]", "the last pair was left out."),
     },
     right={
         "loop": """
@@ -1116,6 +1502,30 @@ declare(
             "angle.cos(), angle.sin() -> angle, angle",
             "those are angles, which jump after a full turn; take their cosine and sine.",
         ),
+        "remainder only": Edit(
+            "values / period -> (values % period)",
+            "the remainder was taken, but not divided by the period: the angle is 2 pi values / period.",
+        ),
+        "by the largest": Edit(
+            "/ period -> / values.max()", "values were divided by their largest; divide by the period, a full turn."
+        ),
+        "rounded": Edit(
+            "values / period -> (values / period).round()", "the number of turns was rounded; keep its fraction."
+        ),
+        "shifted": Edit(
+            "return torch.stack([angle.cos(), angle.sin()], dim=1) -> "
+            "return (torch.stack([angle.cos(), angle.sin()], dim=1) + 1) / 2",
+            "the circle was shifted and made smaller; cosine and sine lie between -1 and 1.",
+        ),
+        "sine by a root": Edit(
+            "angle.sin() -> (1 - angle.cos().square()).clamp(min=0).sqrt()",
+            "a root has no sign: the sine is negative on half of the circle. Use sin.",
+        ),
+        "divided at the end": Edit(
+            "return torch.stack([angle.cos(), angle.sin()], dim=1) -> "
+            "return torch.stack([angle.cos(), angle.sin()], dim=1) / period",
+            "the result was divided by the period; only the angle is, and the circle has radius 1.",
+        ),
     },
     right={
         "polar": """
@@ -1156,7 +1566,7 @@ def _mixtures() -> list[Case]:
     """Factors mixed into features with some noise; both have means; training and test samples differ in number."""
     found = []
     for i, (n, m, u, s, noise) in enumerate(
-        ((40, 25, 4, 3, 0.3), (30, 30, 3, 2, 0.8), (50, 20, 5, 1, 0.5), (36, 28, 2, 4, 0.2))
+        ((40, 25, 4, 3, 0.3), (30, 30, 3, 2, 0.8), (50, 20, 5, 1, 0.5), (36, 28, 2, 4, 0.2), (12, 24, 8, 2, 6.0))
     ):
         mixing, spread = _normal(150 + i, s, u), 1 + torch.arange(s, dtype=torch.float64)
         parts = []
@@ -1256,6 +1666,74 @@ declare(
             return (a * b).sum(dim=0).square() / (a.square().sum(dim=0) * b.square().sum(dim=0))
             """,
             "that is the squared correlation, which forgives a wrong scale and offset; R2 on new samples does not.",
+        ),
+        "spread of train": Edit(
+            "deviation = s_test - s_test.mean(dim=0) -> deviation = s_train - s_train.mean(dim=0)",
+            "the errors are on the test samples, but the deviations on the training ones; take both on test.",
+        ),
+        "unbiased variance": Edit(
+            "residual.square().sum(dim=0) / deviation.square().sum(dim=0) -> "
+            "residual.square().mean(dim=0) / s_test.var(dim=0)",
+            "torch's var divides by N - 1 (unbiased), the mean of the squares by N; sums do for both.",
+        ),
+        "variance of the residual": Edit(
+            "residual.square().sum(dim=0) / deviation.square().sum(dim=0) -> "
+            "(residual - residual.mean(dim=0)).square().sum(dim=0) / deviation.square().sum(dim=0)",
+            "the variance of the residual forgives a constant offset, its mean; take the sum of its squares.",
+        ),
+        "explained variance": Edit(
+            "return 1 - residual.square().sum(dim=0) / deviation.square().sum(dim=0) -> "
+            "return (s_test - residual).var(dim=0) / s_test.var(dim=0)",
+            "the variance of the prediction says nothing about its errors; take the residual: 1 - errors / deviations.",
+        ),
+        "cut at 0": Edit(
+            "return 1 - residual.square().sum(dim=0) / deviation.square().sum(dim=0) -> "
+            "return (1 - residual.square().sum(dim=0) / deviation.square().sum(dim=0)).clamp(min=0)",
+            "it was cut at 0; R2 is negative where the map predicts worse than a constant.",
+        ),
+        "ridge": Body(
+            """
+            a, b = (torch.cat([h, torch.ones_like(h[:, :1])], dim=1) for h in (h_train, h_test))
+            weights = torch.linalg.solve(a.T @ a + torch.eye(a.shape[1], dtype=a.dtype), a.T @ s_train)
+            deviation = s_test - s_test.mean(dim=0)
+            return 1 - (s_test - b @ weights).square().sum(dim=0) / deviation.square().sum(dim=0)
+            """,
+            "that is ridge regression, with a penalty; asked is plain least squares.",
+        ),
+        "errors only": Edit(
+            "return 1 - residual.square().sum(dim=0) / deviation.square().sum(dim=0) -> "
+            "return residual.square().mean(dim=0)",
+            "that is the mean squared error; divide it by that of a constant guess, and take it away from 1.",
+        ),
+        "centred on test": Body(
+            """
+            weights = torch.linalg.lstsq(h_train - h_train.mean(dim=0), s_train - s_train.mean(dim=0)).solution
+            deviation = s_test - s_test.mean(dim=0)
+            residual = deviation - (h_test - h_test.mean(dim=0)) @ weights
+            return 1 - residual.square().sum(dim=0) / deviation.square().sum(dim=0)
+            """,
+            "the test samples were centred by their own mean; the constant belongs to the map, and comes from train.",
+        ),
+        "constant not added back": Body(
+            """
+            mean_h, mean_s = h_train.mean(dim=0), s_train.mean(dim=0)
+            weights = torch.linalg.lstsq(h_train - mean_h, s_train - mean_s).solution
+            residual = s_test - (h_test - mean_h) @ weights
+            return 1 - residual.square().sum(dim=0) / (s_test - s_test.mean(dim=0)).square().sum(dim=0)
+            """,
+            "the constant is missing in the prediction: add the mean of s_train back.",
+        ),
+        "constant only on train": Edit(
+            "with_one(h_test) @ weights -> h_test @ weights[:-1]",
+            "the constant was fitted, but it is missing in the prediction on the test samples.",
+        ),
+        "spread of all factors": Edit(
+            "/ deviation.square().sum(dim=0) -> / deviation.square().sum()",
+            "the deviations of all factors were added; each factor has its own sum, dim=0.",
+        ),
+        "errors in the spread": Edit(
+            "/ deviation.square().sum(dim=0) -> / (residual.square().sum(dim=0) + deviation.square().sum(dim=0))",
+            "the errors were added to the deviations; divide by the deviations alone, the errors of a constant guess.",
         ),
     },
     right={
