@@ -694,8 +694,9 @@ recorded(
 #
 # {{exercise:same_object}}
 #
-# `a` and `b` are (pairs, objects): how many pixels of each object the two crops of an image show. Return the share of
-# pairs whose crops show the *same object most*, among the pairs of which both crops show something at all.
+# `a` and `b` are (pairs, objects), floating: how many pixels of each object the two crops of an image show. Return the
+# share of pairs whose crops show the *same object most*, among the pairs of which both crops show something at all: one
+# number of the type of `a`. If a crop shows two objects equally, the first of them counts, as with `argmax`.
 
 
 # %% exercise="same_object"
