@@ -233,6 +233,8 @@ def test_a_right_result_of_nothing_neither_hides_a_factor_nor_a_tiny_difference(
     assert "sign turned around" in clues.relation(turned)
     off = [_pair([x + 1e-7 for x in row], row) for row in truth]
     assert "tiny" in clues.relation(off)
+    off = [_pair([x + 1e-4 for x in row], row) for row in truth]
+    assert "is an eps added" in clues.relation(off)
     off[2] = _pair([0.5, 0.5], truth[2])
     assert clues.relation(off) is None
 
