@@ -1194,7 +1194,9 @@ declare(
         "mean phi": Edit(
             "p)[0] -> phi.mean(dim=0))[0]", "phi was averaged over the clusterings; each clustering has its own phi."
         ),
-        "inverse phi": Edit("p)[0] -> 1 / p)[0]", "1 / phi was handed on; proto_nce divides by phi itself."),
+        "inverse phi": Edit(
+            "p)[0] -> 1 / p)[0]", "the logits were multiplied by phi, or 1 / phi was handed on: phi divides them."
+        ),
         "divided by N": Edit(
             ".mean() -> .sum() / len(v)", "the sum was divided by N, the batch; by M, the number of clusterings."
         ),
@@ -1247,9 +1249,7 @@ declare(
         "alignment": Edit("p)[0] -> p)[1]", "that is the alignment alone; the total is the first value."),
         "contrast": Edit("p)[0] -> p)[2]", "that is the contrast alone; the total is the first value."),
         "detached": Edit("proto_nce(v, -> proto_nce(v.detach(),", "no gradient reaches v: leave out detach()."),
-        **within(
-            "proto_nce", "not normalised", "phi of the row", "no minus", "sampled prototypes", "sums", "times phi"
-        ),
+        **within("proto_nce", "not normalised", "phi of the row", "no minus", "sampled prototypes", "sums"),
     },
     right={
         "loop": """
