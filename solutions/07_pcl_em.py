@@ -29,6 +29,12 @@
 # lesson 00: an image, two random views of it, an encoder that maps each view to an embedding.
 # Nothing else from the course is required. The lesson runs on a laptop without a GPU and without a network.
 #
+# Three words come from lesson 01, and this is all that is needed of them. *InfoNCE* asks each sample to find its own
+# second view among those of the batch: a cross-entropy over cosines divided by $\tau$, where the other samples are the
+# *negatives*. A *momentum encoder* is a slow copy: its weights are a running mean of those of the trained encoder. A
+# *queue* keeps its embeddings of earlier batches, as further negatives. InfoNCE with both is MoCo. "The notes" are the
+# hand-written notes that the course grew from; nobody needs them here.
+#
 # **Time.** Three hours, with reading and runs: the bound and the E-step 50 minutes, Gaussians and the M-step 45, the
 # softmax and the concentration 35, ProtoNCE 20, the experiments 40 (the runs take a few minutes of it). Stop after any
 # section; `jem progress` in a terminal shows what is done.
@@ -105,10 +111,11 @@ def log_evidence(log_joint):
 log_evidence = check(log_evidence)
 
 # %% [markdown]
-# **How to optimise this?** The logarithm stands in front of a sum. If the prototypes were known, the log would meet a
-# single Gaussian and take its exponential away: each prototype could be fitted by itself, in closed form. Here the sum
-# couples them. Its derivative shows how: $\partial \log p(x_i) / \partial \log p(x_i, c_j)$ is the share of $c_j$ in the
-# sum. That share is the *posterior* $p(c_j | x_i)$, and it depends on the very weights that we look for.
+# **How to optimise this?** The logarithm stands in front of a sum. If the prototypes were known, it would stand in front
+# of one term, $p(x_i, c_j)$. Where that is a Gaussian (below it will be one), the log takes the exponential away, and
+# each prototype could be fitted by itself, in closed form. Here the sum couples them. Its derivative shows how:
+# $\partial \log p(x_i) / \partial \log p(x_i, c_j)$ is the share of $c_j$ in the sum. That share is the *posterior*
+# $p(c_j | x_i)$, and it depends on the very weights that we look for.
 
 # %% tags=["nbval-check-output"]
 generator = torch.Generator().manual_seed(0)
@@ -167,7 +174,7 @@ verify("it is never negative", kl.min() >= 0)
 # %% [markdown]
 # **The gap as a picture.** Left: the two ratios $p(x, c)/Q(c)$ lie on the curve of the logarithm. Their mean under $Q$
 # is $p(x)$. Above that place, the curve gives the log of the mean, the chord the mean of the logs. The black bar between
-# them is the gap. Right: the same bound for every $Q$.
+# them is the gap. Right: the same bound for every $Q$ is an arch below the line $\log p(x)$.
 
 # %% alt="Left: a chord lies below the curve of the logarithm, and a short black bar between them at p(x) is the gap. Right: the bound as an arch over Q; a star marks the one place where it touches log p(x)."
 figures.jensen(joint=(0.1, 0.3), q=0.5)
@@ -175,8 +182,8 @@ figures.jensen(joint=(0.1, 0.3), q=0.5)
 # %% [markdown]
 # ### When does equality hold?
 #
-# The arch touches the line at one place. A chord of zero length has no gap: all ratios $p(x, c_j)/Q(c_j)$ must be equal.
-# Then $Q(c_j)$ is proportional to $p(x, c_j)$, and because it sums to 1,
+# On the right, the arch touches the line at one place. On the left, a chord of zero length has no gap: all ratios
+# $p(x, c_j)/Q(c_j)$ must be equal. Then $Q(c_j)$ is proportional to $p(x, c_j)$, and because it sums to 1,
 #
 # $$Q(c_j) = \frac{p(x, c_j)}{\sum_{j'} p(x, c_{j'})} = p(c_j | x) .$$
 #
@@ -292,6 +299,8 @@ print("a hundredth to the side, sigma = 0.05:", [round(value, 3) for value in po
 # $$c_j = \frac{\sum_i Q_{ij} v_i}{\sum_i Q_{ij}} , \qquad
 # \sigma_j^2 = \frac{\sum_i Q_{ij}\, |v_i - c_j|^2}{D \sum_i Q_{ij}} .$$
 #
+# The $c_j$ in the spread is the new centre.
+#
 # {{exercise:mixture_m_step}}
 #
 # Return both, `centres` $(K, D)$ and `sigma` $(K,)$, from `v` $(N, D)$ and `q` $(N, K)$.
@@ -375,8 +384,9 @@ figures.em_steps(steps=3, sigma=0.7, x=0.0, y=0.5)
 # -\frac{|v - c_j|^2}{2\sigma_j^2} = \frac{v \cdot c_j - 1}{\phi_j}, \quad \phi_j = \sigma_j^2 .$$
 #
 # The notes and the paper write $e^{v \cdot c_j/\phi_j}$. Where is the $-1$? It is dropped; the notes do not say so, nor do
-# the accounts of the paper that we have. Over a softmax that is right if all $\phi_j$ are equal: the factor $e^{-1/\phi}$ then cancels. If they differ, it does not. (The
-# normaliser $(2\pi\sigma_j^2)^{-D/2}$ is dropped as well.) Measure what it does.
+# the accounts of the paper that we have. The posterior is a softmax of these exponents over $j$. There, dropping the $-1$
+# is right if all $\phi_j$ are equal: the factor $e^{-1/\phi}$ cancels. If they differ, it does not. (The normaliser
+# $(2\pi\sigma_j^2)^{-D/2}$ is dropped as well.) Measure what it does.
 #
 # {{exercise:dropped_factor_error}}
 #
@@ -455,7 +465,8 @@ raw_concentration = check(raw_concentration)
 # weak pull.
 #
 # **What does $\alpha$ smooth?** The logarithm is steep at small $Z$. Two clusters of equal width, one of 2 members and
-# one of 200: without $\alpha$ the small one gets a far larger $\phi$; with $\alpha = 10$ hardly.
+# one of 200: with $\alpha = 0.01$ the small one gets a $\phi$ more than seven times as large, with $\alpha = 10$ one about
+# twice as large.
 
 # %% tags=["nbval-check-output"] alt="phi against the number of members for three alpha, for clusters of one width: without alpha it shoots up below ten members, with alpha 10 it is almost flat."
 corners = torch.eye(2, dtype=torch.float64)
@@ -471,7 +482,7 @@ for alpha in (0.01, 1.0, 10.0):
 figures.smoothing()
 
 # %% [markdown]
-# **What happens when it is unbounded?** Three things, and the cell shows each.
+# **What happens when it is unbounded?** Three things. The cell shows the first and the third.
 #
 # 1. A cluster of duplicates has $\phi = 0$: a division by zero. Close to it the pull $1/\phi$ has no bound.
 # 2. A cluster of one member has distance 0 too. It would be the tightest of all, knowing nothing of its spread.
@@ -500,7 +511,9 @@ verify("to shrink all distances changes nothing", losses.concentration(spread / 
 # ## Derivation: ProtoNCE
 #
 # All pieces are there. Let $s(i)$ be the cluster of sample $i$. With a hard $Q$, the bound of the M-step is one term a
-# sample. Its negative mean, with PCL's logits, is the loss:
+# sample, $\log p(v_i, c_{s(i)})$. PCL puts the log of the softmax in its place: up to the dropped factor, that is the
+# posterior $\log p(c_{s(i)} | v_i)$. So the sum below the line does not come from the bound. It is the part that pushes a
+# sample away from the other prototypes. The negative mean is the loss:
 #
 # $$L = -\frac1N \sum_i \log \frac{e^{v_i \cdot c_{s(i)}/\phi_{s(i)}}}{\sum_{j=1}^{K} e^{v_i \cdot c_j/\phi_j}}
 # = \underbrace{-\frac1N\sum_i \frac{v_i \cdot c_{s(i)}}{\phi_{s(i)}}}_{\text{alignment}}
@@ -562,6 +575,7 @@ for k in (4, 16, 64):
 # The proof above needs an exact E-step and an exact M-step in *one* model. PCL breaks it in four ways: $Q$ is hard; the
 # E-step sees the features of the slow copy $\theta'$, not of $\theta$; $\phi$ comes from a rule, not from the maximum;
 # the M-step is a few steps of gradient descent on mini-batches. None is a mistake. But each one costs the guarantee.
+# (That the loss is the posterior, not the joint of the bound, is a matter of the model; it was said above.)
 #
 # The cell breaks the same EM on a line in one of the four ways at a time, from step 10 on. It counts the steps at which
 # the likelihood fell.
@@ -729,7 +743,8 @@ recorded(
 #
 # {{exercise:nmi_of_counts}}
 #
-# `counts` is a table $(K, \text{classes})$: how many samples of cluster $j$ are of class $l$. Return the NMI.
+# `counts` is a table $(K, \text{classes})$: how many samples of cluster $j$ are of class $l$. Cells may
+# be empty: count $0 \log 0$ as $0$. Return the NMI.
 
 
 # %% exercise="nmi_of_counts"
@@ -763,9 +778,9 @@ figures.training(ours.term, ours.turns, ours.nmi)
 # %% [markdown]
 # ### Your loss trains a network
 #
-# Now images, the convolutional network, a momentum encoder, a queue, and two clusterings. The
-# data are `motifs`: ten patterns, everything else drawn at random. No label is used in training. Beside it runs the same
-# without clusters, that is MoCo. While comparing, we score on validation images, `held_out`.
+# Now images, the convolutional network, a momentum encoder, a queue, and two clusterings. The data are `motifs`: ten
+# patterns, everything else drawn at random. No label is used in training. Beside it runs the same without clusters, that
+# is MoCo. While comparing, we score on validation images, `held_out`.
 
 # %%
 from jemlib.data import load

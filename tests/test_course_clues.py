@@ -220,3 +220,35 @@ def test_a_mask_can_be_compared_with_numbers():
     assert close([mask], [mask], 1e-9)
     assert not close([mask], [torch.tensor([0.0, 1.0])], 1e-9)
     assert not close([torch.tensor([0.5, 0.0])], [mask], 1e-9)
+
+
+def _pair(ours, truth):
+    ours, truth = torch.as_tensor(ours, dtype=torch.float64), torch.as_tensor(truth, dtype=torch.float64)
+    return clues.Pair((torch.ones(*(truth.shape or (1,))),), {}, ours, truth, clues.EXACT)
+
+
+def test_a_right_result_of_nothing_neither_hides_a_factor_nor_a_tiny_difference():
+    truth = [[1.0, 2.0, 4.0], [3.0, 5.0, 6.0, 8.0], [1e-17, -1e-17]]
+    turned = [_pair([-x for x in row], row) for row in truth]
+    assert "sign turned around" in clues.relation(turned)
+    off = [_pair([x + 1e-7 for x in row], row) for row in truth]
+    assert "tiny" in clues.relation(off)
+    off = [_pair([x + 1e-4 for x in row], row) for row in truth]
+    assert "is an eps added" in clues.relation(off)
+    off[2] = _pair([0.5, 0.5], truth[2])
+    assert clues.relation(off) is None
+
+
+def test_matrices_that_are_all_right_tell_nothing_about_the_result_that_is_not():
+    generator = torch.Generator().manual_seed(0)
+    right = [torch.randn(4, 4, generator=generator, dtype=torch.float64) for _ in range(3)]
+    column = torch.randn(6, 1, generator=generator, dtype=torch.float64)
+    assert clues.relation([*(_pair(m, m) for m in right), _pair(column + 1 / column, column)]) is None
+
+
+def test_of_a_largest_entry_it_is_not_said_that_the_others_were_left_out():
+    z = torch.randn(5, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    said = clues.behaviour(lambda a, _: [-a[0].amin()], lambda a, _: [a[0].amax()], [z], {}, ["z"])
+    assert not any("leave it out" in sentence for sentence in said)
+    short = clues.behaviour(lambda a, _: [a[0][:-1].square().sum()], lambda a, _: [a[0].square().sum()], [z], {}, ["z"])
+    assert "Your result does not depend on the last row of z: does a loop, or an index, leave it out?" in list(short)

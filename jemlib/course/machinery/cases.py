@@ -23,7 +23,10 @@ class Case(NamedTuple):
 
     def describe(self) -> str:
         first = self.args[0]
-        settings = "".join(f", {name} = {value:g}" for name, value in self.kwargs.items())
+        settings = "".join(
+            f", {name} = {value if isinstance(value, bool) else format(value, 'g')}"
+            for name, value in self.kwargs.items()
+        )
         note = f", {self.note}" if self.note else ""
         return f"a {str(first.dtype).removeprefix('torch.')} input of shape {tuple(first.shape)}{settings}{note}"
 

@@ -39,9 +39,13 @@ class Pair(NamedTuple):
 
 def relation(pairs: Sequence[Pair]) -> str | None:
     """A relation that holds in all cases; there must be enough of them to tell it from chance."""
-    if any(p.ours.shape == p.truth.shape and not p.truth.any() and p.ours.any() for p in pairs):
-        return None  # nothing that one multiplies or bends makes a number of 0
-    pairs = [p for p in pairs if p.truth.numel() and float(p.truth.abs().max()) > 0]
+    size = max((float(p.truth.abs().max()) for p in pairs if p.truth.numel()), default=0.0)
+    nothing = [p for p in pairs if p.ours.shape == p.truth.shape and not _counts(p.truth, size)]
+    if any(_counts(p.ours, size) for p in nothing):
+        # Nothing that one multiplies or bends makes a number of 0.
+        plain = all(p.ours.shape == p.truth.shape and bool(p.ours.isfinite().all()) for p in pairs)
+        return _tiny(pairs) or _small(pairs) if plain and size else None
+    pairs = [p for p in pairs if p.truth.numel() and _counts(p.truth, size)]
     if not pairs:
         return None
     if any(p.ours.shape != p.truth.shape for p in pairs):
@@ -54,15 +58,29 @@ def relation(pairs: Sequence[Pair]) -> str | None:
     return _tiny(pairs) or _factor(pairs) or _transform(pairs) or _per_line(pairs) or _small(pairs)
 
 
+def _counts(result: Tensor, size: float) -> bool:
+    """Whether a result is more than the rounding of results of that size: 1e-17 is a 0 that was computed."""
+    return bool(result.numel()) and not float(result.abs().max()) <= 1e-12 * size
+
+
+def _worst(pairs: Sequence[Pair]) -> float:
+    """The largest error as a share of the right result; where that is 0, of the largest one."""
+    pairs = [p for p in pairs if p.truth.numel()]
+    size = max(float(p.truth.abs().max()) for p in pairs)
+    return max(
+        float((p.ours - p.truth).abs().max()) / (float(p.truth.abs().max()) if _counts(p.truth, size) else size)
+        for p in pairs
+    )
+
+
 def _tiny(pairs: Sequence[Pair]) -> str | None:
-    worst = max(float((p.ours - p.truth).abs().max() / p.truth.abs().max()) for p in pairs)
-    if worst < 3e-6:
+    if _worst(pairs) < 3e-6:
         return "The difference is tiny: a float32 constant somewhere, or a small eps."
     return None
 
 
 def _small(pairs: Sequence[Pair]) -> str | None:
-    worst = max(float((p.ours - p.truth).abs().max() / p.truth.abs().max()) for p in pairs)
+    worst = _worst(pairs)
     if worst < 5e-3:
         return (
             f"The difference is small everywhere, at most {100 * worst:.2g}%: is an eps added where none is asked, or "
@@ -198,6 +216,8 @@ def _per_line(pairs: Sequence[Pair]) -> str | None:
         return None
     for place, mask in _PLACES:
         off = [(p.ours - p.truth).abs() > p.exact * p.truth.abs().max() for p in pairs]
+        if not any(bool(wrong.any()) for wrong in off):
+            return None  # what is off is no matrix of this size, and a right one tells nothing
         if all(not bool((wrong & ~mask(p.truth)).any()) for wrong, p in zip(off, pairs)):
             zero = all(not bool(p.ours[wrong].any()) for wrong, p in zip(off, pairs))
             empty = " It is 0 there: is it filled at all?" if zero else ""
@@ -397,11 +417,18 @@ def behaviour(
     matrices = [i for i in matrices if i not in unused]  # what does not count as a whole does not count in its parts
     vectors = [i for i, z in enumerate(inputs) if z.ndim == 1 and len(z) > 2 and z.is_floating_point()]
     parts = [(*part, matrices) for part in _PLACES] + [(*part, vectors) for part in _ENTRIES]
+    seen: dict[int, list[tuple[str, bool, bool]]] = {}  # of an input: which parts move the right result, and yours
     for place, mask, among in parts:
         for i in among:
             other = [z if j != i else torch.where(mask(z), _bent(z), z) for j, z in enumerate(inputs)]
             a, b = f(other, settings), reference(other, settings)
-            if a is not None and b is not None and _moved(start, a) < 1e-9 and _moved(right, b) > 1e-6:
+            if a is not None and b is not None:
+                seen.setdefault(i, []).append((place, _moved(right, b) > 1e-6, _moved(start, a) < 1e-9))
+    for i, found in seen.items():
+        if sum(not counts for _, counts, _ in found) > 1:
+            continue  # a largest entry, say: which parts count is chance, in both
+        for place, counts, idle in found:
+            if counts and idle:
                 yield f"Your result does not depend on {place} of {names[i]}: does a loop, or an index, leave it out?"
     for change in _CHANGES:
         for i in matrices:

@@ -20,10 +20,11 @@ from jemlib import validate
 from jemlib.course.machinery.explain import line_of
 
 MOST = 3000  # operations of one call; a longer one is not compared
-# Operations that only pick entries or move them about.
+# Operations that only pick entries or move them about, or that make room for them.
 _MOVES = """
     getitem get t transpose permute view reshape flatten unsqueeze squeeze expand expand_as clone detach select unbind
     chunk split stack cat to double float contiguous diagonal setitem set requires_grad numpy tolist item
+    zeros zeros_like new_zeros ones ones_like new_ones empty empty_like new_empty full full_like new_full
 """
 MOVES = set(_MOVES.split())
 SIGNS = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "div": "/", "pow": "**", "matmul": "@", "neg": "-"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,6 +15,7 @@ from jemlib.course.machinery.answers import Body, Edit, declare, within
 # --- Inputs -----------------------------------------------------------------------------------------------------
 
 DOUBLE, SINGLE = torch.float64, torch.float32
+FAR = "all far below zero"
 SHAPES = ((5, 3, DOUBLE), (7, 4, DOUBLE), (4, 6, SINGLE), (6, 2, DOUBLE), (3, 1, DOUBLE))  # samples, prototypes, type
 
 
@@ -31,7 +34,7 @@ def _joints() -> list[Case]:
     found = [Case((2 * _normal(i, n, k).to(kind),)) for i, (n, k, kind) in enumerate(SHAPES)]
     # No single shift serves all rows: that of the largest entry would leave 0 for the others.
     depth = torch.tensor([[2000.0], [3000.0], [1000.0], [4000.0]], dtype=DOUBLE)
-    return [*found, Case((_normal(9, 4, 3) - depth,), note="all far below zero")]
+    return [*found, Case((_normal(9, 4, 3) - depth,), note=FAR)]
 
 
 def _joints_with_q() -> list[Case]:
@@ -42,6 +45,31 @@ def _joints_with_q() -> list[Case]:
     ]
     hard = F.one_hot(_ids(3, 6, 3), 3).double()
     return [*cases, Case((_normal(30, 6, 3), hard), note="one-hot rows of q")]
+
+
+def _too_large(case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor]) -> str | None:
+    """What a small constant inside the log, or a clamp, does: all is a little too large, and far below zero much."""
+    a, b = ours[0], truth[0]
+    if a.shape != b.shape or not bool((a >= b).all()):
+        return None
+    if case.note == FAR:
+        return (
+            "Only rows far below zero are off: there exp gives 0, and a clamp or a small constant takes its place. Use "
+            "torch.logsumexp, which shifts first."
+        )
+    if float((a - b).max()) < 1e-3:
+        return "It is a little too large: is a small constant (an eps) added inside the log?"
+    return None
+
+
+def _rows_to_one(case: Case, ours: Sequence[Tensor], truth: Sequence[Tensor]) -> str | None:
+    """Probabilities whose rows do not sum to 1."""
+    if ours[0].shape != truth[0].shape or not bool(ours[0].isfinite().all()):
+        return None
+    sums = ours[0].sum(dim=1)
+    if float((sums - 1).abs().max()) <= case.tolerance():
+        return None
+    return f"Its rows sum to {float(sums.min()):.8g} up to {float(sums.max()):.8g}; each must sum to 1."
 
 
 # --- 7.1 log_evidence -------------------------------------------------------------------------------------------
@@ -61,6 +89,7 @@ declare(
         "torch.logsumexp(log_joint, dim=1).",
     ),
     cases=_joints,
+    symptom=_too_large,
     answer="""
         def log_evidence(log_joint):
             return torch.logsumexp(log_joint, dim=1)
@@ -83,8 +112,39 @@ declare(
         ),
         "no log": Edit("torch.logsumexp(log_joint, dim=1) -> log_joint.exp().sum(dim=1)", "the log is missing."),
         "everything": Edit("dim=1) -> dim=1).sum()", "one number for the batch; asked is one for each sample, (N,)."),
+        "over all entries": Body(
+            "return torch.logsumexp(log_joint.flatten(), dim=0)",
+            "one number for the batch: the sum runs over the samples too. It runs over the prototypes, dim=1.",
+        ),
         "mean over samples": Edit("dim=1) -> dim=1).mean()", "one mean for the batch; asked is one number a sample."),
         "minus": Edit("torch.logsumexp -> -torch.logsumexp", "the sign: that is a loss; asked is log p(x)."),
+        "base 2": Edit(
+            "torch.logsumexp(log_joint, dim=1) -> torch.logsumexp(log_joint, dim=1) / math.log(2)",
+            "that is the logarithm to base 2; the natural one is asked.",
+        ),
+        "shift not added": Body(
+            "return (log_joint - log_joint.amax(dim=1, keepdim=True)).exp().sum(dim=1).log()",
+            "the largest of each row was taken away first, which is good; add it to the log again.",
+        ),
+        "last prototype left out": Edit(
+            "log_joint.shape[1] -> log_joint.shape[1] - 1",
+            "the last prototype is left out: where does the loop, or the slice, end?",
+            of="one after the other",
+        ),
+        "first prototype left out": Body(
+            "return torch.logsumexp(log_joint[:, 1:], dim=1)",
+            "the first prototype is left out: where does the loop, or the slice, start?",
+        ),
+        "starts at zero": Edit(
+            "total = log_joint[:, 0] -> total = torch.zeros_like(log_joint[:, 0])\nrange(1, -> range(0,",
+            "the running sum starts at the logarithm 0, so a probability of 1 is added: start at the first prototype, "
+            "or at -inf.",
+            of="one after the other",
+        ),
+        "sum of the posterior": Body(
+            "return torch.softmax(log_joint, dim=1).sum(dim=1).log()",
+            "a softmax was taken: its rows sum to 1, so the log is 0. Add the joint probabilities themselves.",
+        ),
         "one shift for all": Body(
             "top = log_joint.max()\nreturn top + (log_joint - top).exp().sum(dim=1).log()",
             "one shift was taken for the batch, and rows far below it become log 0: shift each row by its own largest.",
@@ -139,6 +199,42 @@ declare(
         "entropy subtracted": Edit(
             "+ torch.special -> - torch.special", "the entropy of Q was taken away; - sum Q log Q is added."
         ),
+        "joint not weighed": Edit(
+            "q * log_joint -> log_joint", "log p(x, c) is not weighed: Q times log p(x, c), summed over the prototypes."
+        ),
+        "nothing weighed": Body(
+            "return torch.where(q > 0, log_joint - q.log(), 0.0).sum(dim=1)",
+            "log [p / Q] is not weighed: multiply it by Q, because the bound is a mean under Q.",
+        ),
+        "entropy in bits": Edit(
+            "torch.special.entr(q) -> torch.special.entr(q) / math.log(2)",
+            "the entropy of Q is in bits, base 2; all logarithms are natural.",
+        ),
+        "softmax of q": Edit(
+            "return (q * -> q = torch.softmax(q, dim=1); return (q *",
+            "a softmax was taken of q; its rows sum to 1 already.",
+        ),
+        "log of the posterior": Body(
+            "return -losses.kl_to_posterior(log_joint, q)",
+            "the posterior log p(c | x) stands where the joint log p(x, c) is asked: what comes out is minus the gap.",
+        ),
+        "last prototype left out": Edit(
+            ".sum(dim=1) -> [:, :-1].sum(dim=1)",
+            "the last prototype is left out: where does the loop, or the slice, end?",
+        ),
+        "first prototype left out": Edit(
+            ".sum(dim=1) -> [:, 1:].sum(dim=1)",
+            "the first prototype is left out: where does the loop, or the slice, start?",
+        ),
+        "last prototype only": Body(
+            """
+            total = torch.zeros_like(q[:, 0])
+            for x, w in zip(log_joint.T, q.T):
+                total = torch.where(w > 0, w * (x - w.log()), total)
+            return total
+            """,
+            "only the last prototype counts: the sum is overwritten in each step of the loop, total = total + ...",
+        ),
         "over samples": Edit("dim=1 -> dim=0", "the sum runs over the samples; it runs over the prototypes, dim=1."),
         "mean": Edit(
             ".sum(dim=1) -> .mean(dim=1)", "a mean over the prototypes; Q holds the weights already, so take the sum."
@@ -157,6 +253,14 @@ declare(
         "log outside": Body(
             "return torch.log((q * log_joint.exp()).sum(dim=1))",
             "the log stands outside the sum; Jensen's inequality takes it inside.",
+        ),
+        "Q cancels": Body(
+            "return torch.log((q * (log_joint.exp() / q)).sum(dim=1))",
+            "the log stands outside the sum: Q cancels, and log p(x) is left. Jensen's inequality takes it inside.",
+        ),
+        "exp far below zero": Body(
+            "return (q * (log_joint.exp() / q).log()).sum(dim=1)",
+            "exp of a logarithm far below zero is 0, and log 0 is -inf: log (p / Q) is log_joint - log Q, without exp.",
         ),
         "weights of the joint": Body(
             "p = torch.softmax(log_joint, dim=1)\nreturn (p * log_joint + torch.special.entr(q)).sum(dim=1)",
@@ -197,6 +301,7 @@ declare(
         "torch.softmax(log_joint, dim=1).",
     ),
     cases=_joints,
+    symptom=_rows_to_one,
     answer="""
         def posterior(log_joint):
             return torch.softmax(log_joint, dim=1)
@@ -221,6 +326,31 @@ declare(
         "logs divided": Body(
             "return log_joint / log_joint.sum(dim=1, keepdim=True)",
             "the logarithms were divided by their sum; take exp first.",
+        ),
+        "sigmoid": Edit(
+            "torch.softmax(log_joint, dim=1) -> torch.sigmoid(log_joint)",
+            "a sigmoid looks at one entry alone; a softmax divides by the sum over the prototypes.",
+        ),
+        "exp twice": Edit(
+            "softmax(log_joint -> softmax(log_joint.exp()",
+            "exp was taken twice: softmax takes it itself, of the logarithms.",
+        ),
+        "unit length": Body(
+            "return F.normalize(log_joint.exp(), dim=1)",
+            "each row was divided by its length, so that the squares sum to 1; divide by the sum.",
+        ),
+        "divided by K": Edit(
+            "dim=1) -> dim=1) / log_joint.shape[1]",
+            "it was divided by K as well: the prior 1/K is inside p(x, c) already, and rows sum to 1.",
+        ),
+        "first left out below": Body(
+            "p = (log_joint - log_joint.amax(dim=1, keepdim=True)).exp()\nreturn p / p[:, 1:].sum(dim=1, keepdim=True)",
+            "the sum below leaves out the first prototype: where does the loop, or the slice, start?",
+        ),
+        "last left out below": Body(
+            "p = (log_joint - log_joint.amax(dim=1, keepdim=True)).exp()\n"
+            "return p / p[:, :-1].sum(dim=1, keepdim=True)",
+            "the sum below leaves out the last prototype: where does the loop, or the slice, end?",
         ),
         "largest divides": Body(
             "return (log_joint - log_joint.amax(dim=1, keepdim=True)).exp()",
@@ -287,6 +417,17 @@ declare(
     mistakes={
         "no prior": Edit("-math.log(k) - squares -> -squares", "the prior is missing: p(c) = 1/K gives - log K."),
         "prior added": Edit("-math.log(k) -> math.log(k)", "log K was added; the prior is 1/K, so it is taken away."),
+        "prior of samples": Edit(
+            "math.log(k) -> math.log(len(v))", "log N stands for the prior: there are K prototypes, so p(c) = 1/K."
+        ),
+        "prior without logarithm": Edit("-math.log(k) -> 1 / k", "the prior 1/K was added; its logarithm is - log K."),
+        "prior minus 1/K": Edit(
+            "-math.log(k) -> -1 / k", "1/K was taken away for the prior; its logarithm is - log K."
+        ),
+        "prior with the normaliser": Edit(
+            "-math.log(k) - squares -> -squares\nlog_joint - d / 2 -> log_joint - math.log(k) - d / 2",
+            "the prior goes with the normaliser: normalizer=False leaves out the last part only, - log K stays.",
+        ),
         "distance not squared": Edit(
             ".sum(dim=2) -> .sum(dim=2).sqrt()", "the distance stands there without its square: |v - c|^2."
         ),
@@ -296,15 +437,50 @@ declare(
         "sigma not squared": Edit(
             "(2 * sigma.square()) -> (2 * sigma)", "sigma is squared in the exponent: 2 sigma^2."
         ),
+        "sigma for the variance": Edit(
+            "sigma.square() -> sigma", "sigma was taken for the variance: it is its root, so square it in both places."
+        ),
+        "sigma of the first": Edit(
+            "(2 * sigma.square()) -> (2 * sigma[0].square())",
+            "sigma of the first prototype serves all; each has its own sigma_j, one for each column.",
+        ),
+        "first sigma everywhere": Edit(
+            "sigma.square() -> sigma[0].square()",
+            "sigma of the first prototype serves all; each has its own sigma_j, one for each column.",
+        ),
+        "product once": Edit(
+            "- 2 * v @ centres.T -> - v @ centres.T",
+            "the product is taken once: |v - c|^2 = |v|^2 - 2 v c + |c|^2.",
+            of="multiplied out",
+        ),
+        "unit vectors": Edit(
+            "squares / (2 * sigma.square()) -> (1 - v @ centres.T) / sigma.square()",
+            "2 - 2 v c is the squared distance of vectors of length 1 only; here nothing is normalised.",
+        ),
         "no two": Edit("(2 * sigma.square()) -> sigma.square()", "the 2 of 2 sigma^2 is missing in the exponent."),
         "no D in the normaliser": Edit(
             "d / 2 -> 1 / 2", "the normaliser lacks D: each of the D dimensions brings sqrt(2 pi sigma^2)."
+        ),
+        "normaliser not halved": Edit(
+            "d / 2 * torch.log -> d * torch.log", "the half is missing in the normaliser: D/2 times log(2 pi sigma^2)."
+        ),
+        "K in the normaliser": Edit(
+            "d / 2 * torch -> k / 2 * torch", "K stands in the normaliser; D belongs there, the number of dimensions."
+        ),
+        "K and D swapped": Edit(
+            "k, d = centres.shape -> d, k = centres.shape", "K and D are swapped: centres is (K, D)."
         ),
         "normaliser added": Edit("log_joint - d / 2 -> log_joint + d / 2", "the normaliser was added; it divides."),
         "sigma in the normaliser": Edit(
             "math.pi * sigma.square() -> math.pi * sigma", "sigma stands in the normaliser without its square."
         ),
         "no pi": Edit("2 * math.pi * sigma -> sigma", "the 2 pi of the normaliser is missing."),
+        "pi only": Edit("2 * math.pi * sigma -> 2 * sigma", "pi is missing in the normaliser."),
+        "no two before pi": Edit("2 * math.pi * sigma -> math.pi * sigma", "the 2 of 2 pi is missing: the normaliser."),
+        "normalizer turned around": Edit(
+            "if normalizer: -> if not normalizer:",
+            "the argument normalizer is turned around: True asks for the last part.",
+        ),
         "always normalised": Edit("if normalizer: -> if True:", "the argument normalizer is ignored: it is always on."),
         "never normalised": Edit(
             "if normalizer: -> if False:", "the normaliser never comes: normalizer=True asks for it."
@@ -388,6 +564,43 @@ declare(
         "centres not divided": Edit("/ mass[:, None] ->", "the centres are weighted sums; divide them by the mass."),
         "spread by N": Edit(
             "v.shape[1] * mass -> v.shape[1] * len(v)", "the spread was divided by N; by the mass of each."
+        ),
+        "spread not divided by the mass": Edit(
+            "(v.shape[1] * mass) -> v.shape[1]", "the spread is not divided by the mass, sum_i Q_ij."
+        ),
+        "spread of all": Edit(
+            "(q * squares).sum(dim=0) / (v.shape[1] * mass) -> squares.mean(dim=0) / v.shape[1]",
+            "the spread ignores q: it is the plain mean over all samples; weigh them by q.",
+        ),
+        "D outside the root": Edit(
+            "(v.shape[1] * mass)).sqrt() -> mass).sqrt() / v.shape[1]",
+            "D stands outside the root: sigma^2 is divided by D, and the root comes last.",
+        ),
+        "root before the mean": Edit(
+            "((q * squares).sum(dim=0) / (v.shape[1] * mass)).sqrt() -> "
+            "(q.T[:, :, None] * (v - centres[:, None]) ** 2).sum(dim=1).div(mass[:, None]).sqrt().mean(dim=1)",
+            "the root was taken for each dimension, and the roots averaged; average the variances, then take the root.",
+        ),
+        "one sigma for all": Edit(
+            "((q * squares).sum(dim=0) / (v.shape[1] * mass)).sqrt() -> "
+            "((q * squares).sum() / (v.shape[1] * len(v))).sqrt().expand(q.shape[1])",
+            "one sigma is shared by all prototypes; each has its own sigma_j.",
+        ),
+        "centres of length 1": Edit(
+            "q.T @ v / mass[:, None] -> F.normalize(q.T @ v, dim=1)",
+            "the centres were given length 1; divide the weighted sums by the mass: a mean.",
+        ),
+        "softmax of q": Edit(
+            "mass = q.sum(dim=0) -> q = torch.softmax(q, dim=1); mass = q.sum(dim=0)",
+            "a softmax was taken of q; its rows sum to 1 already.",
+        ),
+        "mass of the last sample": Edit(
+            "mass = q.sum(dim=0) -> mass = q[-1]",
+            "the mass is the weight of the last sample only: does its sum stand inside the loop over the samples?",
+        ),
+        "last sample left out": Edit(
+            "mass = q.sum(dim=0) -> v, q = v[:-1], q[:-1]; mass = q.sum(dim=0)",
+            "the last sample is left out: where does the loop, or the slice, end?",
         ),
         "no D": Edit("v.shape[1] * mass -> mass", "D is missing: one sigma is shared by the D dimensions."),
         "variance": Edit(
@@ -514,6 +727,48 @@ declare(
             "logits were compared; compare probabilities: softmax first.",
         ),
         "plus one": Edit("cosines - 1 -> cosines + 1", "1 was added; |v - c|^2 = 2 - 2 cos gives (cos - 1)/phi."),
+        "turned around": Edit(
+            "(cosines - 1) -> (1 - cosines)", "the sign: the exponent is (cos - 1)/phi, not (1 - cos)/phi."
+        ),
+        "only the 1 divided": Edit(
+            "(cosines - 1) / phi -> cosines - 1 / phi",
+            "only the 1 is divided by phi: a bracket is missing, (cos - 1)/phi.",
+        ),
+        "half": Edit(
+            "(cosines - 1) / phi -> (cosines - 1) / (2 * phi)",
+            "a 2 stands below: it is (cos - 1)/phi, with phi = sigma^2.",
+        ),
+        "logarithms": Edit(
+            "softmax -> log_softmax", "logarithms of probabilities were compared; compare the probabilities."
+        ),
+        "not normalised": Body(
+            "return (torch.exp((cosines - 1) / phi) - torch.exp(cosines / phi)).abs().max()",
+            "exponentials were compared; probabilities are divided by their sum over the prototypes: softmax.",
+        ),
+        "the factor itself": Body(
+            "return torch.exp(-1 / phi).max()",
+            "that is the dropped factor itself; asked is how far a probability moves: compare the two softmaxes.",
+        ),
+        "relative": Edit(
+            "(exact - dropped).abs() -> ((exact - dropped) / exact).abs()",
+            "the error was divided by the probability: that is a relative error; asked is the absolute one.",
+        ),
+        "relative to the other": Edit(
+            "(exact - dropped).abs() -> ((exact - dropped) / dropped).abs()",
+            "the error was divided by the probability: that is a relative error; asked is the absolute one.",
+        ),
+        "squared": Edit(".abs().max() -> .square().max()", "the error was squared; asked is its absolute value."),
+        "length": Edit(
+            ".abs().max() -> .norm()", "a norm adds the squares of all errors; asked is the largest absolute one."
+        ),
+        "total variation": Edit(
+            ".abs().max() -> .abs().sum(dim=1).max() / 2",
+            "that is half the sum of a row's errors (the total variation); asked is the largest single one.",
+        ),
+        "last sample only": Edit(
+            "(exact - dropped).abs() -> (exact - dropped)[-1].abs()",
+            "only the last sample counts: a loop keeps the largest so far, torch.maximum(worst, ...).",
+        ),
         "two": Edit(
             "(cosines - 1) / phi -> (2 * cosines - 2) / phi",
             "the 2 cancels: (2 - 2 cos) / (2 sigma^2) = (1 - cos)/phi.",
@@ -612,6 +867,15 @@ declare(
             "math.log(len(own) + alpha) -> (math.log(len(own)) + alpha)",
             "alpha stands outside the logarithm: log(Z + alpha).",
         ),
+        "alpha alone": Edit(
+            "math.log(len(own) + alpha) -> math.log(alpha)", "Z is missing in the log: log(Z + alpha)."
+        ),
+        "alpha times Z": Edit(
+            "len(own) + alpha -> len(own) * alpha", "Z was multiplied by alpha; add it: log(Z + alpha)."
+        ),
+        "K in the logarithm": Edit(
+            "math.log(len(own) + -> math.log(num_clusters +", "K stands in the logarithm; Z counts the members."
+        ),
         "alpha fixed": Edit("+ alpha -> + 10", "the argument alpha is ignored: 10 is only its default."),
         "log1p": Edit("math.log( -> math.log(1 + ", "1 was added inside the logarithm: log(Z + alpha), nothing else."),
         "squared distances": Edit("own.sum() -> own.square().sum()", "the distances were squared; here they are not."),
@@ -622,6 +886,46 @@ declare(
         "N for Z": Edit("len(own) -> len(distances)", "N was taken for Z: Z counts the members of the cluster."),
         "N in the logarithm": Edit(
             "math.log(len(own) + -> math.log(len(distances) +", "N stands in the logarithm; Z counts the members."
+        ),
+        "sum over N": Edit(
+            "(len(own) * math.log -> (len(distances) * math.log",
+            "the sum was divided by N, the number of all samples; by Z, that of the members of the cluster.",
+        ),
+        "Z - 1": Edit("(len(own) * math -> ((len(own) - 1) * math", "divided by Z - 1; a mean divides by Z."),
+        "root mean square": Edit(
+            "own.sum() / (len(own) * -> own.square().mean().sqrt() / (1 *",
+            "the root of the mean square was taken; the mean of the distances.",
+        ),
+        "median": Edit(
+            "own.sum() / (len(own) * -> own.median() / (1 *", "the median was taken; the mean of the distances."
+        ),
+        "last member only": Edit(
+            "own.sum() -> own[-1]",
+            "only the last member of each cluster counts: an assignment overwrites the entry. Add, as index_add does.",
+        ),
+        "counted from one": Edit("assignments == j -> assignments == j + 1", "ids run from 0 to K - 1; here from 1."),
+        "inverse": Edit(
+            "return phi -> return 1 / phi", "that is 1 / phi: the distances stand above, the logarithm below."
+        ),
+        "rescaled": Edit(
+            "return phi -> return phi / phi.mean() * 0.2",
+            "it was rescaled to a mean, a rule of later; asked is the raw phi.",
+        ),
+        "divided by its mean": Edit(
+            "return phi -> return phi / phi.mean()", "it was rescaled to a mean of 1; asked is the raw phi."
+        ),
+        "clipped": Edit(
+            "return phi -> return phi.clamp(phi.quantile(0.1), phi.quantile(0.9))",
+            "it was clipped to percentiles, a rule of later; asked is the raw phi.",
+        ),
+        "logarithm of whole numbers": Body(
+            """
+            z = torch.bincount(assignments, minlength=num_clusters)
+            sums = distances.new_zeros(num_clusters).index_add(0, assignments, distances)
+            return sums / (z * torch.log(z + alpha))
+            """,
+            "the log of whole numbers is computed in float32: give the counts the type of the distances first, "
+            "z.to(distances).",
         ),
         "largest distance": Edit(
             "own.sum() / (len(own) * -> own.max() / (1 *", "the largest distance was taken; the mean."
@@ -716,6 +1020,8 @@ declare(
         ),
         "one temperature": Edit("/ phi -> / phi.mean()", "one temperature for all; each prototype has its own phi_j."),
         "times phi": Edit("/ phi -> * phi", "multiplied by phi; it divides the logits, as a temperature does."),
+        "root of phi": Edit("/ phi -> / phi.sqrt()", "the root of phi was taken; phi itself divides the logits."),
+        "phi squared": Edit("/ phi -> / phi.square()", "phi was squared; phi itself divides the logits."),
         "no phi": Edit("/ phi ->", "phi is missing: it divides the cosines."),
         "the exact posterior": Edit(
             "u @ c.T / phi -> (u @ c.T - 1) / phi",
@@ -757,9 +1063,21 @@ declare(
             "phi is missing in the contrast: both terms take the same logits, cosines divided by phi.",
         ),
         "own prototype left out": Edit(
-            "logits.logsumexp(dim=1).mean() -> logits.masked_fill(F.one_hot(assignments, len(phi)).bool(), -1e9)"
+            "logits.logsumexp(dim=1).mean() -> logits.masked_fill(F.one_hot(assignments, len(phi)).bool(), -math.inf)"
             ".logsumexp(dim=1).mean()",
             "the own prototype is missing from the sum; it belongs to it.",
+        ),
+        "contrast of the last sample": Edit(
+            "logits.logsumexp(dim=1).mean() -> logits.logsumexp(dim=1)[-1] / len(v)",
+            "only the last sample counts in the contrast: the sum is overwritten in each step of the loop.",
+        ),
+        "alignment of the last sample": Edit(
+            "-logits.gather(1, assignments[:, None]).mean() -> -logits.gather(1, assignments[:, None])[-1, 0] / len(v)",
+            "only the last sample counts in the alignment: the sum is overwritten in each step of the loop.",
+        ),
+        "largest logit": Edit(
+            "logits.logsumexp(dim=1) -> logits.amax(dim=1)",
+            "only the largest logit counts in the contrast: the log of the sum of exponentials.",
         ),
         "mean over prototypes": Edit(
             "logits.logsumexp(dim=1).mean() -> (logits.logsumexp(dim=1) - math.log(len(phi))).mean()",
@@ -866,6 +1184,52 @@ declare(
         "index backwards": Edit(
             "ids[index] -> ids[index.flip(0)]", "the index runs backwards: row i of v is image index[i]."
         ),
+        "argsort of the index": Edit(
+            "ids[index] -> ids[index.argsort()]", "the index was sorted; row i of v is image index[i], in this order."
+        ),
+        "first prototypes": Edit(
+            "proto_nce(v, c, -> proto_nce(v, prototypes[0],",
+            "the prototypes of the first clustering serve all; each has its own.",
+        ),
+        "mean phi": Edit(
+            "p)[0] -> phi.mean(dim=0))[0]", "phi was averaged over the clusterings; each clustering has its own phi."
+        ),
+        "inverse phi": Edit(
+            "p)[0] -> 1 / p)[0]", "the logits were multiplied by phi, or 1 / phi was handed on: phi divides them."
+        ),
+        "divided by N": Edit(
+            ".mean() -> .sum() / len(v)", "the sum was divided by N, the batch; by M, the number of clusterings."
+        ),
+        "divided by M + 1": Edit(
+            ".mean() -> .sum() / (len(terms) + 1)", "divided by M + 1; by M, the number of terms."
+        ),
+        "last of M": Edit(
+            "torch.stack(terms).mean() -> terms[-1] / len(terms)",
+            "only the last clustering is left: the sum is overwritten in each step of the loop, total = total + ...",
+        ),
+        "last left out": Edit(
+            "torch.stack(terms).mean() -> torch.stack(terms)[:-1].sum() / len(terms)",
+            "the last clustering is left out: where does the loop end?",
+        ),
+        "first left out": Edit(
+            "torch.stack(terms).mean() -> torch.stack(terms)[1:].sum() / len(terms)",
+            "the first clustering is left out: where does the loop start?",
+        ),
+        "log of a sum": Edit(
+            ".mean() -> .logsumexp(dim=0)", "a log of a sum of exponentials; the M terms are averaged."
+        ),
+        "prototypes averaged": Body(
+            "return proto_nce(v, prototypes.mean(dim=0), assignments[0][index], phi.mean(dim=0))[0]",
+            "the prototypes were averaged over the clusterings; each clustering has its own loss: average those.",
+        ),
+        "all prototypes in one sum": Body(
+            """
+            c, p, k = prototypes.flatten(0, 1), phi.flatten(), prototypes.shape[1]
+            terms = [proto_nce(v, c, ids[index] + m * k, p)[0] for m, ids in enumerate(assignments)]
+            return torch.stack(terms).mean()
+            """,
+            "the prototypes of all clusterings stand in one sum; each clustering has its own K.",
+        ),
         "sum over clusterings": Edit(".mean() -> .sum()", "the M terms were added; they are averaged, 1/M."),
         "first clustering only": Edit(
             "torch.stack(terms).mean() -> terms[0]", "only the first clustering counts; average all M."
@@ -883,10 +1247,9 @@ declare(
             "the nearest prototype was taken; the assignments of the E-step stay fixed during the M-step.",
         ),
         "alignment": Edit("p)[0] -> p)[1]", "that is the alignment alone; the total is the first value."),
+        "contrast": Edit("p)[0] -> p)[2]", "that is the contrast alone; the total is the first value."),
         "detached": Edit("proto_nce(v, -> proto_nce(v.detach(),", "no gradient reaches v: leave out detach()."),
-        **within(
-            "proto_nce", "not normalised", "phi of the row", "no minus", "sampled prototypes", "sums", "times phi"
-        ),
+        **within("proto_nce", "not normalised", "phi of the row", "no minus", "sampled prototypes", "sums"),
     },
     right={
         "loop": """
@@ -967,6 +1330,62 @@ declare(
         ),
         "sum of entropies": Edit(
             "return 2 * -> return", "divided by the sum of the two entropies; by their mean: a factor 2."
+        ),
+        "empty cells": Edit(
+            "torch.special.entr(x) -> (-x * x.log())",
+            "0 * log(0) is NaN: for an empty cell count 0 log 0 as 0, as entr does.",
+        ),
+        "mean of the terms": Edit(
+            "entr(x).sum() -> entr(x).mean()", "an entropy is a sum over the entries; a mean was taken."
+        ),
+        "mean for the marginals": Edit(
+            "p.sum(dim=1), p.sum(dim=0) -> p.mean(dim=1), p.mean(dim=0)",
+            "a mean stands for the marginals: they are sums over dim=1 and dim=0, which sum to 1.",
+        ),
+        "softmax of the counts": Edit(
+            "counts / counts.sum() -> counts.flatten().softmax(dim=0).view_as(counts)",
+            "a softmax was taken of the counts; divide them by their sum.",
+        ),
+        "joint entropy in bits": Edit(
+            "h_columns - h_both -> h_columns - h_both / math.log(2)",
+            "the joint entropy is in bits, base 2, and the others in nats: any base will do, but the same for all.",
+        ),
+        "entropy of both": Body(
+            "p = counts / counts.sum()\nreturn torch.special.entr(p).sum()",
+            "that is the entropy of both together; the mutual information is H(clusters) + H(classes) - H(both).",
+        ),
+        "minus": Edit("return 2 * -> return -2 *", "the sign: H(clusters) + H(classes) - H(both) is never negative."),
+        "distance": Edit("return 2 * -> return 1 - 2 *", "that is 1 minus the NMI, a distance; asked is the NMI."),
+        "bracket below": Edit(
+            "2 * (h_rows + h_columns - h_both) / (h_rows + h_columns) "
+            "-> 2 * (h_rows + h_columns - h_both) * (h_rows + h_columns)",
+            "multiplied by the sum of the entropies: a bracket is missing below, / (0.5 * (...)).",
+        ),
+        "smaller entropy": Edit(
+            "2 * (h_rows + h_columns - h_both) / (h_rows + h_columns) "
+            "-> (h_rows + h_columns - h_both) / torch.minimum(h_rows, h_columns)",
+            "divided by the smaller entropy; by the mean of both.",
+        ),
+        "log K": Edit(
+            "2 * (h_rows + h_columns - h_both) / (h_rows + h_columns) "
+            "-> (h_rows + h_columns - h_both) / math.log(len(counts))",
+            "divided by log K, the largest entropy that K clusters may have; by the mean of the two entropies.",
+        ),
+        "last class left out": Edit(
+            "range(len(b)) -> range(len(b) - 1)", "the last class is left out: where does the loop end?", of="ratio"
+        ),
+        "last cluster left out": Edit(
+            "range(len(a)) -> range(len(a) - 1)", "the last cluster is left out: where does the loop end?", of="ratio"
+        ),
+        "terms not weighed": Edit(
+            "information + p[i, j] * torch.log -> information + torch.log",
+            "the logarithms are not weighed: each counts with its share p(cluster, class).",
+            of="ratio",
+        ),
+        "one marginal": Edit(
+            "(a[i] * b[j]) -> a[i]",
+            "the share was divided by the marginal of the cluster alone; by the product with that of the class.",
+            of="ratio",
         ),
         "not normalised": Edit(
             "2 * (h_rows + h_columns - h_both) / (h_rows + h_columns) -> h_rows + h_columns - h_both",
