@@ -1004,13 +1004,14 @@ plots.factor_table(table or {f"{steps} steps": dict(zip(latents.NAMES, map(float
 #
 # **Two claims failed.** We had asked for `0.6` of all three objectives. SIGReg and InfoNCE gave more with every seed.
 # VICReg gave it with one seed of three. Look at its columns: what it holds it holds better than the others do, and one
-# to three latents besides the size are nearly missing. Which ones differs from seed to seed. And we had asked that
+# to three latents besides the size are missing, or less than half there. Which ones differs from seed to seed; the table
+# shows means over the seeds. And we had asked that
 # SIGReg does better under the Gaussian law, by `0.01`. With two seeds of three the laws were alike. The theory leaves
 # room for a few hundredths at most ($1 - 3/\pi$ for SIGReg), and networks this small do not reach its optimum.
 #
-# **Why does VICReg leave latents out?** Here is a guess, which we have not tested. Its terms ask for
-# dimensions that are *uncorrelated*. $(z^2 - 1)/\sqrt 2$ is uncorrelated with $z$, and a pair agrees on it by $\rho^2$,
-# on $z$ itself by $\rho$. That is less, so the six latents should win. But a latent that the network reads badly agrees
+# **Why does VICReg leave latents out?** Here is a guess, which we have not tested. Its terms ask for dimensions that are
+# *uncorrelated*. $(z^2 - 1)/\sqrt 2$ is uncorrelated with $z$, and a pair agrees on it by $\rho^2$, on $z$ itself by
+# $\rho$. That is less, so the six latents should win. But a latent that the network reads badly agrees
 # by less than $\rho$. Then the square of an easy latent, or the product of two, is the better dimension. SIGReg asks for
 # a Gaussian *cloud*: a dimension beside its own square is a parabola, which no rotation makes Gaussian. So VICReg's
 # embedding should hold squares and products, and SIGReg's should not. To fit a linear map from the embedding to them
