@@ -211,7 +211,7 @@ def test_every_transformation_has_a_claim_and_it_fails_when_one_encoder_is_luck(
         numbers = dict.fromkeys(small.ENCODERS, 3.0) | {f"{one}_shuffled": 1.9 for one in small.ENCODERS}
         assert claim.evaluate(numbers)
         assert claim.evaluate({**numbers, "untrained": 1.9})
-        assert not claim.evaluate({**numbers, "byol": 2.2})
+        assert not claim.evaluate({**numbers, "byol": 2.0})
 
 
 @pytest.mark.parametrize(
