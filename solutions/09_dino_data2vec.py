@@ -279,11 +279,11 @@ verify("one-hot meets one-hot: no gradient", dino_gradient(one, 100 * one), 0)
 # %% [markdown]
 # ## Predict, then run: two collapses on a triangle
 #
-# There are no negatives: nothing pushes two images apart. The last two lines are a warning. Two kinds of agreement cost
-# the student nothing more: all say *uniform*, or all say *the same one output*. With $K = 3$ one can see it. A
-# distribution over three outputs is a point of a triangle. A corner is one-hot, the middle is uniform. Sixty points of
-# three groups go through one linear layer, and your loss trains it. Nobody tells it the groups. Output 1 starts with a
-# small head start.
+# There are no negatives: nothing pushes two images apart. The last two lines above are a warning. Two kinds of agreement
+# have no gradient, so the student rests there: all say *uniform*, or all say *the same one output*. With $K = 3$ one can
+# see it. A distribution over three outputs is a point of a triangle. A corner is one-hot, the middle is uniform. Sixty
+# points of three groups go through one linear layer, and your loss trains it. Nobody tells it the groups. Output 1 is a
+# little ahead at the start.
 #
 # **Questions.** Where do the points go (a) with a sharp teacher and no centre; (b) with a centre and a teacher as warm as
 # the student, $\tau_T = \tau_S = 0.1$; (c) with both, centre and $\tau_T = 0.04$? Write down *one corner*, *the middle*
