@@ -564,19 +564,23 @@ WRONG += [
         "logits",
     ),
     wrong(slope("return teacher_cross_entropy(p, student_logits, temperature)"), "loss", "gradient", *SHAPE),
-]
-RIGHT += [
-    right(SLOPE),
-    right(SLOPE_BY_HAND),
-    right(
+    wrong(
         slope(
             """
             x = student_logits.detach().clone().requires_grad_()
             loss = -(p.detach() * F.log_softmax(x / temperature, dim=1)).sum(dim=1).mean()
             return torch.autograd.grad(loss, x)[0]
             """
-        )
+        ),
+        "autograd",
+        "automatic",
+        "formula",
+        note="its values are right, but a formula is asked",
     ),
+]
+RIGHT += [
+    right(SLOPE),
+    right(SLOPE_BY_HAND),
     right(
         slope(
             """
@@ -1630,21 +1634,6 @@ WRONG += [
         spread(
             """
             u = F.normalize(z, dim=1)
-            d = torch.sqrt((2 - 2 * u @ u.T).clamp(min=0))
-            d = d.masked_fill(torch.eye(len(z), dtype=torch.bool), 9.0)
-            return -torch.log(d.amin(dim=1) + eps).mean()
-            """
-        ),
-        "slope",
-        "infinit",
-        "nan",
-        "root",
-        "sqrt",
-    ),
-    wrong(
-        spread(
-            """
-            u = F.normalize(z, dim=1)
             cosines = u @ u.T
             cosines = cosines.masked_fill(torch.eye(len(z), dtype=torch.bool), -2)
             return -torch.log(1 - cosines.max(dim=1).values + eps).mean()
@@ -1683,6 +1672,16 @@ WRONG += [
 ]
 RIGHT += [
     right(SPREAD),
+    right(
+        spread(
+            """
+            u = F.normalize(z, dim=1)
+            d = torch.sqrt((2 - 2 * u @ u.T).clamp(min=0))
+            d = d.masked_fill(torch.eye(len(z), dtype=torch.bool), 9.0)
+            return -torch.log(d.amin(dim=1) + eps).mean()
+            """
+        )
+    ),
     right(SPREAD_LOOP),
     right(
         spread(
