@@ -555,6 +555,10 @@ declare(
             "(temperature * len(p)) -> (temperature * p.numel())",
             "divided by K as well; the loss is a mean over N only.",
         ),
+        "default temperature inside": Edit(
+            "student_logits / temperature -> student_logits / 0.1",
+            "the softmax has the default temperature 0.1; use the argument there too.",
+        ),
         "K for N": Edit("len(p) -> p.shape[1]", "divided by K; the loss is a mean over the N samples."),
         "temperature squared": Edit(
             "(temperature * len(p)) -> (temperature**2 * len(p))", "divided by the temperature twice; once is right."
@@ -1162,7 +1166,8 @@ declare(
         ),
         "default eps": Edit("coding_rate(view, eps) -> coding_rate(view)", "eps is not handed on to coding_rate."),
         "brackets of the balance": Edit(
-            "(d + n) / (d * n) -> (d + n / (d * n))", "the balance lacks its brackets: (D + N) / (D N)."
+            "expansion * (d + n) / (d * n) * -> (expansion * d + n / (d * n)) *",
+            "the balance lacks its brackets: (D + N) / (D N).",
         ),
         "rate added": Edit(
             "alignment - expansion -> alignment + expansion", "the rate is added; it shall grow, so subtract it."
@@ -1797,10 +1802,9 @@ declare(
             ".square().mean() -> .mean().square()",
             "the mean was taken before the square: differences of both signs cancel.",
         ),
-        "half": Edit(".square().mean() -> .square().mean() / 2", "there is no factor 1/2."),
-        "pairs once": Edit(
-            ".square().mean() -> .triu(1).square().mean()",
-            "only half of the pairs is there, those above the diagonal; the mean runs over all T x T.",
+        "half": Edit(
+            ".square().mean() -> .square().mean() / 2",
+            "that is half of it: there is no factor 1/2, and all T x T pairs count, both (j, k) and (k, j).",
         ),
         "all images together": Body(
             """
