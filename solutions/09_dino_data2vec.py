@@ -2,8 +2,8 @@
 # # 09 · DINO and data2vec: learn from your own slow copy
 #
 # A student looks at one crop of an image. Its teacher looks at another. The teacher is no wiser: it is a slow copy of the
-# student. The student has to say what the teacher says. Why do both not agree on saying always the same?
-# Two things keep them from it, and each alone leads into a collapse of its own. You write both, see both collapses on a
+# student. The student has to say what the teacher says. What keeps the two from giving one answer for every image?
+# Two things do, and each alone leads into a collapse of its own. You write both, see both collapses on a
 # triangle, and train with *your* loss. Then come data2vec, which predicts features of hidden patches, and SimDINO, which
 # needs neither of the two.
 
@@ -59,7 +59,8 @@ print(f"Scale {scale.name}. Set the environment variable JEMLIB_SCALE to smoke, 
 #
 # {{symbols: N D K_dino g_S g_T tau_S tau_T c_dino P_S P_T m L_dino U_dino R_rate eps_d T_pos a_block y_d2v beta_s}}
 #
-# Indices: $i$ counts samples, $k$ counts outputs. Capital $S$ and $T$ below a letter stand for student and teacher.
+# Indices: $i$ counts samples, $k$ counts outputs, $t$ and $s$ count the views of teacher and student. Capital $S$ and $T$
+# below a letter stand for student and teacher.
 # Logarithms are natural, so the unit is the nat.
 
 # %% [markdown]
@@ -201,8 +202,9 @@ plots.image_grid(rows, ["image", "global", "global", "local", "local"])
 # {{exercise:dino}}
 #
 # `student_logits` and `teacher_logits` are *lists* of $(N, K)$, one tensor for each view. Return three scalars: the
-# total, the teacher's entropy (the mean over its views and samples), and their difference, the divergence. This
-# function will train your network.
+# total, the teacher's entropy (the mean over its views and samples), and their difference, the divergence, which jemlib
+# calls `kl`. No gradient reaches the teacher. Its shares may be exactly 0, and $0 \log 0$ counts as 0. This function will
+# train your network.
 
 
 # %% exercise="dino"
@@ -277,11 +279,11 @@ verify("one-hot meets one-hot: no gradient", dino_gradient(one, 100 * one), 0)
 # %% [markdown]
 # ## Predict, then run: two collapses on a triangle
 #
-# There are no negatives: nothing pushes two images apart. The last two lines are a warning. Two kinds of agreement cost
-# the student nothing more: all say *uniform*, or all say *the same one output*. With $K = 3$ one can see it. A
-# distribution over three outputs is a point of a triangle. A corner is one-hot, the middle is uniform. Sixty points of
-# three groups go through one linear layer, and your loss trains it. Nobody tells it the groups. Output 1 starts with a
-# small head start.
+# There are no negatives: nothing pushes two images apart. The last two lines above are a warning. Two kinds of agreement
+# have no gradient, so the student rests there: all say *uniform*, or all say *the same one output*. With $K = 3$ one can
+# see it. A distribution over three outputs is a point of a triangle. A corner is one-hot, the middle is uniform. Sixty
+# points of three groups go through one linear layer, and your loss trains it. Nobody tells it the groups. Output 1 is a
+# little ahead at the start.
 #
 # **Questions.** Where do the points go (a) with a sharp teacher and no centre; (b) with a centre and a teacher as warm as
 # the student, $\tau_T = \tau_S = 0.1$; (c) with both, centre and $\tau_T = 0.04$? Write down *one corner*, *the middle*
@@ -355,7 +357,8 @@ figures.simplex(centering="balanced", teacher_temperature=0.04, momentum=0.9, st
 # {{exercise:teacher_step}}
 #
 # The next cell runs the broken step; then write the right one. `center` is $(K,)$, `teacher_logits` a list of $(N, K)$.
-# Return the targets under the *old* centre, stacked to (views, $N$, $K$), and the *next* centre, from the raw logits.
+# `momentum` is $m_c$ here. Return the targets under the *old* centre, stacked to (views, $N$, $K$), and the *next* centre,
+# from the raw logits. The old one is still needed: make a new tensor.
 
 # %%
 
@@ -450,7 +453,8 @@ verify("the schedule ends at 1", cosine_momentum(1.0, 0.996), 1)
 # {{exercise:balanced_center}}
 #
 # Start from `center` $(K,)$ and repeat the update `iterations` times, with the mean over all samples of all views in
-# `teacher_logits`, a list of $(N, K)$. Return the centre.
+# `teacher_logits`, a list of $(N, K)$. In each round the probabilities are those under the centre of the round before.
+# Return the last centre as a new tensor.
 
 
 # %% exercise="balanced_center"
@@ -543,15 +547,15 @@ inverse = torch.linalg.inv(torch.eye(4, dtype=torch.float64) + scaled * u.T @ u)
 verify("its gradient is a Z (I + a Z^T Z)^-1, with a = D/(N eps)", leaf.grad, scaled * u @ inverse)
 
 # %% [markdown]
-# At the point the rate is not zero: one direction is used, and fully. What tells of the collapse is that it is at its
-# least.
+# At the point the rate is not zero: one direction is used, and fully. A collapse shows in this: the rate is at its least.
 #
 # The loss turns the student's rows towards the teacher's, and lets the student's rows take up room:
 #
 # $$L = -\frac{1}{\text{pairs}}\sum_{t \ne s} \frac1N\sum_i u_{S,i} \cdot u_{T,i}\ -\
 # \gamma\, \frac{D + N}{D N}\, R(U_S) .$$
 #
-# The pairs are those of DINO. The rate is that of the student's global views, one by one, then averaged. The factor
+# The pairs are those of DINO, and no gradient reaches the teacher. The rate is that of the student's global views, one by
+# one, then averaged: the first views of its list, as many as the teacher has. The factor
 # $(D+N)/(DN)$ is the authors' heuristic to keep both gradients of one size, whatever $N$ and $D$ are. $\gamma$
 # (`expansion`) is 1.
 #
@@ -703,7 +707,8 @@ recorded(
 # $$y = \frac{1}{\text{top}} \sum_{l \in \text{last}} \mathrm{LN}(a_l), \qquad
 # \mathrm{LN}(a) = \frac{a - \operatorname{mean}(a)}{\sqrt{\operatorname{var}(a) + 10^{-5}}} .$$
 #
-# The layer norm LN has no parameters here. Mean and variance run over the $D$ features of one position of one image.
+# The layer norm LN has no parameters here. Mean and variance run over the $D$ features of one position of one image, and
+# the variance is divided by $D$.
 #
 # {{exercise:data2vec_targets}}
 #
@@ -858,6 +863,7 @@ recorded(
 #
 # Normalise the rows of `z` $(N, D)$ inside, and return the scalar. A trap: $\sqrt{2 - 2\cos}$ is a distance on paper, but
 # its slope is infinite at 0, and a row's own distance is 0. Find the nearest row first, then take the distance to it.
+# The gradient reaches both rows of a pair.
 
 
 # %% exercise="koleo"
@@ -903,7 +909,8 @@ figures.circles({"before": before, "after KoLeo": after})
 #
 # $$L_{\text{Gram}} = \operatorname{mean}\big( (X_S X_S^\top - X_G X_G^\top)^2 \big) ,$$
 #
-# with rows of $X$ divided by their length, over all pairs of patches and all images. The features themselves may turn and
+# where the rows of $X_S$ (student) and $X_G$ (anchor) are the patches, divided by their length. The mean runs over all
+# pairs of patches, a patch with itself included, and all images. The features themselves may turn and
 # go on learning; who resembles whom is kept. It is used late in training.
 #
 # {{exercise:gram_anchoring}}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import linecache
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -92,13 +92,14 @@ def difference(function: Callable[..., Any], truth: Callable[..., Any], cases: l
 
 def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[list[Tensor], list[Tensor], bool]:
     """Outputs, gradients of a fixed mixture of them for each leaf, and whether an argument was changed."""
-    leaves = [a.detach().clone().requires_grad_(a.requires_grad) if isinstance(a, Tensor) else a for a in arguments]
+    leaves = [_each(lambda x: x.detach().clone().requires_grad_(x.requires_grad), a) for a in arguments]
     # Not the leaves themselves: an answer that works in place would fail on a leaf, and what it does is to be seen.
-    given = [a + 0 if isinstance(a, Tensor) and a.requires_grad else a for a in leaves]
+    given = [_each(lambda x: x + 0 if x.requires_grad else x, a) for a in leaves]
+    handed = _tensors(given)
     result = function(*given)
     outputs = [torch.as_tensor(x).double() for x in (result if isinstance(result, (tuple, list)) else [result])]
-    changed = any(isinstance(a, Tensor) and not torch.equal(a.detach(), g.detach()) for a, g in zip(arguments, given))
-    wanted = [a for a in leaves if isinstance(a, Tensor) and a.requires_grad]
+    changed = any(not torch.equal(a.detach(), g.detach()) for a, g in zip(_tensors(arguments), handed))
+    wanted = [a for a in _tensors(leaves) if a.requires_grad]
     mixture = sum(
         (x * torch.linspace(1, 2, x.numel()).view(x.shape).double()).sum() * (i + 1) for i, x in enumerate(outputs)
     )
@@ -107,3 +108,16 @@ def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[
     gradients = torch.autograd.grad(mixture, wanted, allow_unused=True)
     filled = [torch.zeros_like(a) if g is None else g for a, g in zip(wanted, gradients)]
     return [x.detach() for x in outputs], filled, changed
+
+
+def _each(change: Callable[[Tensor], Tensor], argument: Any) -> Any:
+    """A tensor, or each tensor of a list, changed; anything else as it is."""
+    if isinstance(argument, list):
+        return [_each(change, x) for x in argument]
+    return change(argument) if isinstance(argument, Tensor) else argument
+
+
+def _tensors(arguments: Iterable[Any]) -> list[Tensor]:
+    """The tensors among the arguments, those in lists too."""
+    nested = [_tensors(a) if isinstance(a, list) else [a] for a in arguments]
+    return [a for found in nested for a in found if isinstance(a, Tensor)]

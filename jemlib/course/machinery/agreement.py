@@ -60,6 +60,7 @@ class Agreement:
         closed_form: whether automatic differentiation inside the function is refused: a formula is asked.
         lists: positions of arguments that the learner's function gets as a list, one tensor per view, as a method gives
             them. The cases hold them stacked, and everything of the exercise's own goes through them with `for`.
+        constants: positions of arguments that never need a gradient (a buffer): right ways may detach them or not.
     """
 
     reference: Function
@@ -71,6 +72,7 @@ class Agreement:
     symptom: Symptom | None = None
     closed_form: bool = False
     lists: tuple[int, ...] = ()
+    constants: tuple[int, ...] = ()
 
     def __call__(self, f: Function) -> None:
         """Raise `Mistake` or `NotAttempted` unless `f` is right."""
@@ -406,7 +408,10 @@ class Agreement:
     def _gradients_of(self, f: Function, case: Case) -> tuple[Tensor, ...]:
         """Gradients of a fixed random mixture of all results, one per input; zeros where nothing flows."""
         # Cluster ids and other whole numbers have no gradient.
-        args = [arg.clone().requires_grad_(arg.is_floating_point()) for arg in case.args]
+        args = [
+            arg.clone().requires_grad_(arg.is_floating_point() and i not in self.constants)
+            for i, arg in enumerate(case.args)
+        ]
         generator = torch.Generator().manual_seed(11)
         with torch.enable_grad():
             value = self._call(f, case, args)

@@ -37,6 +37,28 @@ SUMMED = "summed over the samples; the loss is their mean."
 OVER_K = "divided by K as well; sum over the K outputs, and average over the N samples only."
 NOT_DETACHED = "the target is not detached"
 SAME_VIEW = "the pairs of one and the same view are counted too: skip them."
+HARD_TARGET = "the target was rounded to a one-hot row; it is a whole distribution."
+SOFTMAX_TWICE = "p is a distribution already: leave out the softmax of it."
+OVERFLOW = "the exponential overflows for large logits, and inf/inf is NaN: torch.softmax shifts each row first."
+ONE_SHIFT = (
+    "one shift was taken for the batch, and in rows far below it all exponentials underflow to 0, so 0/0: shift each "
+    "row by its own largest."
+)
+BITS = "the logarithm has base 2; it is the natural one, in nats."
+EPS_IN_LOG = "a small number was added inside the logarithm; torch.log_softmax needs none."
+LOG_OF_ZERO = (
+    "a share that is 0 has the logarithm -inf, and 0 * -inf is NaN: torch.log_softmax never takes the log of 0."
+)
+LATER_VIEWS = (
+    "only student views after the teacher's own are counted: every pair with s != t counts, in both directions."
+)
+LOCAL_LEFT_OUT = "the student's local views are left out: every student view but the teacher's own counts."
+ALL_PAIRS = (
+    "divided by the number of all pairs; those of one and the same view are skipped, so they do not count there."
+)
+EACH_WITH_EACH = (
+    "each sample was paired with all samples of the batch; each row goes with its own row of the other view."
+)
 EPS_SQUARED = "eps stands there squared; the convention here has eps itself."
 
 # --- 9.1 teacher_distribution -----------------------------------------------------------------------------------
@@ -56,7 +78,8 @@ def _logits() -> list[Case]:
         scale = 0.1 if tau is None else 1.0
         args = (scale * (_normal(i, n, k) + 1), scale * _normal(10 + i, k))
         found.append(Case(tuple(a.to(kind) for a in args), {} if tau is None else {"temperature": tau}))
-    return found
+    far = _normal(16, 3, 4) + torch.tensor([[0.0], [300.0], [-300.0]], dtype=DOUBLE)
+    return [*found, Case((far, _normal(17, 4)), note="very large logits")]
 
 
 declare(
@@ -74,6 +97,7 @@ declare(
         "torch.softmax((logits - center) / temperature, dim=1), and .detach(), because a target is not trained.",
     ),
     cases=_logits,
+    constants=(1,),
     answer="""
         def teacher_distribution(logits, center, temperature=0.04):
             return torch.softmax((logits - center) / temperature, dim=1).detach()
@@ -102,6 +126,36 @@ declare(
         "own centre": Edit(
             "- center -> - logits.mean(dim=0)",
             "the mean of this batch was subtracted; subtract the centre that is given.",
+        ),
+        "turned round": Edit(
+            "logits - center -> center - logits", "the order is turned round: subtract the centre from the logits."
+        ),
+        "after the softmax": Body(
+            "return (torch.softmax(logits / temperature, dim=1) - center).detach()",
+            "the centre was subtracted from the distribution; subtract it from the logits, before the softmax.",
+        ),
+        "over everything": Body(
+            "x = (logits - center) / temperature\nreturn torch.softmax(x.flatten(), dim=0).view_as(x).detach()",
+            "all entries together sum to 1; each row must.",
+        ),
+        "hard": Body(
+            "return F.one_hot((logits - center).argmax(dim=1), logits.shape[1]).to(logits)",
+            "the largest output gets everything: that is temperature 0. A softmax is soft.",
+        ),
+        "overflow": Body(
+            "e = torch.exp((logits - center) / temperature)\nreturn (e / e.sum(dim=1, keepdim=True)).detach()", OVERFLOW
+        ),
+        "one shift for all": Body(
+            """
+            x = (logits - center) / temperature
+            e = torch.exp(x - x.max())
+            return (e / e.sum(dim=1, keepdim=True)).detach()
+            """,
+            ONE_SHIFT,
+        ),
+        "unit length": Edit(
+            "(logits - center) -> F.normalize(logits - center, dim=1)",
+            "the centred logits were scaled to length 1; only the temperature divides them.",
         ),
         "student's temperature": Edit(
             "/ temperature -> / 0.1", "the temperature is that of the student, 0.1; use the argument."
@@ -165,6 +219,27 @@ declare(
     """,
     mistakes={
         "no minus": Edit("return -( -> return (", NO_MINUS),
+        "not weighted": Edit("p.detach() * log_s -> log_s", "p is not used: it weighs the logarithms of the student."),
+        "softmax of p": Edit("p.detach() -> p.detach().softmax(dim=1)", SOFTMAX_TWICE),
+        "p sharpened": Edit(
+            "p.detach() -> (p.detach().log() / temperature).softmax(dim=1)",
+            "the temperature was applied to p as well; p is the teacher's distribution already.",
+        ),
+        "each with each": Edit("(p.detach() * log_s).sum(dim=1) -> (p.detach() @ log_s.T)", EACH_WITH_EACH),
+        "small number": Edit(
+            "torch.log_softmax(student_logits / temperature, dim=1) "
+            "-> torch.log(torch.softmax(student_logits / temperature, dim=1) + 1e-8)",
+            EPS_IN_LOG,
+        ),
+        "bits": Edit("return -( -> return -1 / math.log(2) * (", BITS),
+        "squared": Edit(
+            "-(p.detach() * log_s) -> (p.detach() - log_s.exp()).square()",
+            "squares of the difference were taken; the cross-entropy is minus p times log P_s.",
+        ),
+        "arguments exchanged": Body(
+            "return F.cross_entropy(p.detach(), student_logits / temperature)",
+            "the two arguments of F.cross_entropy are swapped: the logits come first, then the target distribution.",
+        ),
         "summed": Edit(".sum(dim=1).mean() -> .sum()", SUMMED),
         "mean over all": Edit(".sum(dim=1).mean() -> .mean()", OVER_K),
         "no temperature": Edit("/ temperature ->", NO_TAU),
@@ -184,7 +259,7 @@ declare(
         ),
         "hard target": Edit(
             "p.detach() * -> F.one_hot(p.argmax(dim=1), p.shape[1]).to(p) *",
-            "the target was rounded to one output; it is a whole distribution.",
+            HARD_TARGET,
         ),
         "overflow": Edit(
             "log_s = torch.log_softmax(student_logits / temperature, dim=1) "
@@ -235,7 +310,7 @@ def dino(
 
 
 def _views() -> list[Case]:
-    """Views of student and teacher, stacked: two and two, four and two, three and one; both types, other settings."""
+    """Views of student and teacher, stacked: two and two, four and two, three and one, four and three; both types."""
     found = []
     for i, (v, t, n, k, kind, settings) in enumerate(
         (
@@ -245,11 +320,13 @@ def _views() -> list[Case]:
             (3, 2, 4, 5, SINGLE, {}),
             (3, 2, 4, 3, DOUBLE, {"student_temperature": 0.5, "teacher_temperature": 0.2}),
             (2, 2, 1, 4, DOUBLE, {"student_temperature": 0.3}),
+            (4, 3, 4, 3, DOUBLE, {"teacher_temperature": 0.1}),
         )
     ):
         args = (0.2 * _normal(40 + i, v, n, k), 0.2 * _normal(50 + i, t, n, k), 0.1 * _normal(60 + i, k))
         found.append(Case(tuple(a.to(kind) for a in args), settings))
-    return found
+    sharp = (30 * _normal(46, 3, 4, 5), 30 * _normal(56, 2, 4, 5), _normal(66, 5))
+    return [*found, Case(sharp, note="shares that are exactly 0")]
 
 
 declare(
@@ -265,11 +342,12 @@ declare(
         "Two loops: over the teacher's views t, over the student's views s. Skip s == t, where both saw the same view.",
         "Each pair gives one teacher_cross_entropy. The total is the mean over the pairs, not their sum.",
         "The entropy of the targets: torch.special.entr(p).sum(dim=1).mean(), averaged over the teacher's views. "
-        "kl = total - entropy.",
+        "divergence = total - entropy.",
     ),
     cases=_views,
-    fields=("total", "teacher_entropy", "kl"),
+    fields=("total", "teacher_entropy", "divergence"),
     lists=(0, 1),
+    constants=(2,),
     answer="""
         def dino(student_logits, teacher_logits, center, student_temperature=0.1, teacher_temperature=0.04):
             targets = [teacher_distribution(g, center, teacher_temperature) for g in teacher_logits]
@@ -290,7 +368,7 @@ declare(
         ),
         "global views only": Edit(
             "enumerate(student_logits) -> enumerate(student_logits[: len(teacher_logits)])",
-            "the student's local views are left out: every student view but the teacher's own counts.",
+            LOCAL_LEFT_OUT,
         ),
         "first teacher only": Edit(
             "for t, p in enumerate(targets) -> for t, p in enumerate(targets[:1])",
@@ -308,6 +386,14 @@ declare(
             "p, logits, student_temperature -> p, logits, teacher_temperature",
             "the two temperatures are exchanged: tau_t is the teacher's, tau_s the student's.",
         ),
+        "two teachers only": Edit(
+            "enumerate(targets) -> enumerate(targets[:2])\nfor p in targets]).mean() -> for p in targets[:2]]).mean()",
+            "only two of the teacher's views are used; each view in the list is a target, however many there are.",
+        ),
+        "the student's temperature for both": Edit(
+            "g, center, teacher_temperature -> g, center, student_temperature",
+            "the teacher got the student's temperature; it has its own.",
+        ),
         "one temperature": Edit(
             "p, logits, student_temperature -> p, logits, teacher_temperature",
             "the student got the teacher's temperature; it has its own.",
@@ -316,8 +402,56 @@ declare(
             "teacher_cross_entropy(p, logits, -> teacher_cross_entropy(p, logits - center,",
             "the centre was taken from the student's logits too; only the teacher is centred.",
         ),
-        "kl added": Edit("total - entropy -> total + entropy", "kl is the total minus the teacher's entropy."),
-        "kl reversed": Edit("total - entropy -> entropy - total", "kl has the wrong sign: it is total - entropy."),
+        "divergence added": Edit(
+            "total - entropy -> total + entropy", "the divergence is the total minus the teacher's entropy."
+        ),
+        "divergence reversed": Edit(
+            "total - entropy -> entropy - total", "the divergence has the wrong sign: it is total - entropy."
+        ),
+        "divergence for the total": Edit(
+            "return total, -> return total - entropy,",
+            "the first value is the divergence; the total is the whole cross-entropy, entropy included.",
+        ),
+        "later views only": Edit("if s != t -> if s > t", LATER_VIEWS),
+        "all pairs in the mean": Edit(
+            "torch.stack(pairs).mean() -> torch.stack(pairs).sum() / (len(student_logits) * len(targets))", ALL_PAIRS
+        ),
+        "V of all views": Edit(
+            "torch.stack(pairs).mean() -> torch.stack(pairs).sum() / (2 * (len(student_logits) + 1))",
+            "divided by 2 (V + 1) with all of the student's views for V, which counts local ones: divide by the pairs.",
+        ),
+        "divided by the teacher's views": Edit(
+            "torch.stack(pairs).mean() -> torch.stack(pairs).sum() / len(targets)",
+            "the sum was divided by the teacher's views only; divide by the number of pairs.",
+        ),
+        "entropy of the student": Edit(
+            "torch.special.entr(p).sum(dim=1).mean() for p in targets "
+            "-> torch.special.entr((x.detach() / student_temperature).softmax(1)).sum(1).mean() "
+            "for x in student_logits",
+            "the entropy is the student's; the teacher's is asked.",
+        ),
+        "entropy of the mean": Edit(
+            "torch.special.entr(p).sum(dim=1).mean() -> torch.special.entr(p.mean(dim=0)).sum()",
+            "that is the entropy of the mean distribution; take the entropy of each sample's row, then their mean.",
+        ),
+        "0 log 0": Edit(
+            "torch.special.entr(p) -> (-p * p.log())",
+            "0 * log(0) is NaN: count 0 log 0 as 0, as torch.special.entr does.",
+        ),
+        "small number": Edit(
+            "torch.special.entr(p) -> (-p * (p + 1e-8).log())",
+            "a small number was added inside the logarithm of the entropy; torch.special.entr(p) needs none.",
+        ),
+        "own teacher's logarithm": Edit(
+            "teacher_cross_entropy(p, logits, student_temperature) "
+            "-> -((logits / student_temperature).softmax(dim=1) * p.log()).sum(dim=1).mean()",
+            "the roles are exchanged: the teacher's distribution weighs the logarithm of the student's.",
+        ),
+        "stops at the own view": Edit(
+            "continue -> break",
+            "the loop stops at the pair of one and the same view: `continue` skips it, `break` drops what follows.",
+            of="loops",
+        ),
         "entropy negative": Edit(
             "torch.special.entr(p) -> -torch.special.entr(p)", "the entropy has the wrong sign: -sum p log p."
         ),
@@ -332,7 +466,13 @@ declare(
             "the entropy was averaged over the K outputs; it is their sum, averaged over the samples.",
         ),
         **within("teacher_distribution", "centre added", "no centre", "centre after the division"),
+        **within("teacher_distribution", "over samples", "own centre"),
         **within("teacher_cross_entropy", "no minus", "summed", "mean over all", "hard target"),
+        "log of a softmax": Edit(
+            "F.log_softmax(x / student_temperature, dim=1) -> F.softmax(x / student_temperature, dim=1).log()",
+            LOG_OF_ZERO,
+            of="loops",
+        ),
     },
     right={
         "loops": """
@@ -415,6 +555,28 @@ declare(
             "(temperature * len(p)) -> (temperature * p.numel())",
             "divided by K as well; the loss is a mean over N only.",
         ),
+        "default temperature inside": Edit(
+            "student_logits / temperature -> student_logits / 0.1",
+            "the softmax has the default temperature 0.1; use the argument there too.",
+        ),
+        "K for N": Edit("len(p) -> p.shape[1]", "divided by K; the loss is a mean over the N samples."),
+        "temperature squared": Edit(
+            "(temperature * len(p)) -> (temperature**2 * len(p))", "divided by the temperature twice; once is right."
+        ),
+        "softmax of p": Edit("predicted - p -> predicted - p.softmax(dim=1)", SOFTMAX_TWICE),
+        "no target": Edit("(predicted - p) -> predicted", "the target p is missing: prediction minus target."),
+        "logarithm": Edit(
+            "torch.softmax -> torch.log_softmax", "the logarithm of the prediction stands there; leave out the log."
+        ),
+        "only its own output": Edit(
+            "(predicted - p) -> p * (predicted - 1)",
+            "only the term j = k is there: each logit moves the log-softmax of all outputs, so sum over k.",
+        ),
+        "overflow": Edit(
+            "torch.softmax(student_logits / temperature, dim=1) "
+            "-> (student_logits / temperature).exp() / (student_logits / temperature).exp().sum(dim=1, keepdim=True)",
+            OVERFLOW,
+        ),
         "only the target": Edit("(predicted - p) -> (-p)", "the prediction is missing: it comes from the log-sum-exp."),
         "p over prediction": Edit(
             "(predicted - p) -> (-p / predicted)", "that is the derivative by P_s; go on through the softmax."
@@ -426,7 +588,7 @@ declare(
         "over samples": Edit("dim=1 -> dim=0", OVER_SAMPLES),
         "hard target": Edit(
             "predicted - p -> predicted - F.one_hot(p.argmax(dim=1), p.shape[1]).to(p)",
-            "the target was rounded to one output; it is a whole distribution.",
+            HARD_TARGET,
         ),
     },
     right={
@@ -552,11 +714,38 @@ declare(
             "g.mean(dim=0) -> (g / temperature).mean(dim=0)",
             "the logits were divided by the temperature before averaging; the centre has their own unit.",
         ),
+        "mean of the targets": Edit(
+            "g.mean(dim=0) -> teacher_distribution(g, center, temperature).mean(dim=0)",
+            "the targets were averaged, which are probabilities; the centre is a mean of raw logits.",
+        ),
+        "subtracted": Edit(
+            "momentum * center + (1 - momentum) * mean -> momentum * center - (1 - momentum) * mean",
+            "the sign: the new mean was subtracted; add its share.",
+        ),
+        "not updated": Edit(
+            "momentum * center + (1 - momentum) * mean -> center",
+            "the second value is the old centre; return the next one.",
+        ),
+        "old centre whole": Edit(
+            "momentum * center + (1 - momentum) * mean -> center + (1 - momentum) * mean",
+            "the old centre keeps its full weight and the sum grows; its share is momentum.",
+        ),
+        "one after the other": Body(
+            """
+            targets = torch.stack([teacher_distribution(g, center, temperature) for g in teacher_logits])
+            for g in teacher_logits:
+                center = momentum * center + (1 - momentum) * g.mean(dim=0)
+            return targets, center
+            """,
+            "the centre moves once for each view; it moves once a step, towards the mean over all views.",
+        ),
+        "largest": Edit("g.mean(dim=0) -> g.amax(dim=0)", "the largest logit was taken; the centre is their mean."),
         "centre of each sample": Edit(
             "g.mean(dim=0) -> g.mean(dim=0).mean().expand_as(center)",
             "one number serves all outputs; the mean runs over the samples only.",
         ),
-        **within("teacher_distribution", "centre added", "no centre", "no temperature"),
+        **within("teacher_distribution", "centre added", "no centre", "no temperature", "times the temperature"),
+        **within("teacher_distribution", "over samples", "logarithm", "student's temperature"),
     },
     right={
         "cat": """
@@ -637,8 +826,70 @@ declare(
         "sum for mean": Edit(
             "p.mean(dim=0) -> p.sum(dim=0)", "probabilities were summed over the samples; take their mean."
         ),
+        "views summed": Edit(
+            "p.mean(dim=0) -> len(teacher_logits) * p.mean(dim=0)",
+            "the views' means were summed; average over the views too.",
+        ),
         "one iteration": Edit(
             "range(iterations) -> range(1)", "only one iteration is done: the argument says how many."
+        ),
+        "one too few": Edit("range(iterations) -> range(iterations - 1)", "one iteration is missing at the end."),
+        "one too many": Edit("range(iterations) -> range(iterations + 1)", "one iteration too many is done."),
+        "no centre in the softmax": Edit(
+            "teacher_distribution(logits, center, temperature) -> torch.softmax(logits / temperature, dim=1)",
+            "the centre is not subtracted before the softmax: each round has to see what the last one did.",
+        ),
+        "probabilities of the start": Body(
+            """
+            logits = torch.cat(list(teacher_logits))
+            p = teacher_distribution(logits, center, temperature)
+            for _ in range(iterations):
+                center = center + temperature * torch.log(logits.shape[1] * p.mean(dim=0))
+            return center
+            """,
+            "the probabilities are those of the start in each round: compute them anew in the loop.",
+        ),
+        "step instead of centre": Edit(
+            "center = center + temperature -> center = temperature",
+            "the old centre is overwritten by the step; add the step to it.",
+        ),
+        "mean of logarithms": Edit(
+            "torch.log(logits.shape[1] * p.mean(dim=0)) -> torch.log(logits.shape[1] * p).mean(dim=0)",
+            "the mean of the logarithms was taken; take the logarithm of the mean.",
+        ),
+        "rows not normalised": Edit(
+            "teacher_distribution(logits, center, temperature) -> torch.exp((logits - center) / temperature)",
+            "the rows were not normalised: in each round a softmax makes each sample's probabilities sum to 1.",
+        ),
+        "its own step only": Edit(
+            "logits = torch.cat(list(teacher_logits)) -> logits, start = torch.cat(list(teacher_logits)), center\n"
+            "return center -> return center - start",
+            "the change of the centre was returned; return the centre itself.",
+        ),
+        "mean removed": Edit(
+            "return center -> return center - center.mean()",
+            "the mean over the outputs was subtracted from the centre; return it as the update leaves it.",
+        ),
+        "divided by K": Edit(
+            "logits.shape[1] * p.mean(dim=0) -> p.mean(dim=0) / logits.shape[1]",
+            "divided by K; multiply: K P is 1 where it is balanced.",
+        ),
+        "bits": Edit("torch.log( -> torch.log2(", BITS),
+        "default temperature in the step": Edit(
+            "center + temperature -> center + 0.04", "the step has the default temperature 0.04; use the argument."
+        ),
+        "starts at the mean": Edit(
+            "logits = torch.cat(list(teacher_logits)) "
+            "-> logits, center = torch.cat(list(teacher_logits)), torch.cat(list(teacher_logits)).mean(dim=0)",
+            "it starts from the mean of the batch; start from the centre that is given.",
+        ),
+        "difference of probabilities": Edit(
+            "torch.log(logits.shape[1] * p.mean(dim=0)) -> (p.mean(dim=0) - 1 / logits.shape[1])",
+            "the difference to 1/K stands there; the update has the logarithm of the ratio, log(K P).",
+        ),
+        "the table": Edit(
+            "return center -> return teacher_distribution(logits, center, temperature)",
+            "the distributions were returned; return the centre, (K,).",
         ),
         "starts at zero": Edit(
             "logits = torch.cat(list(teacher_logits)) "
@@ -661,7 +912,7 @@ declare(
             "p.mean(dim=0) -> p.mean(dim=1).mean().expand_as(center)",
             "the probabilities were averaged over the outputs too; each output has its own mean.",
         ),
-        **within("teacher_distribution", "centre added", "no temperature"),
+        **within("teacher_distribution", "centre added", "no temperature", "over samples"),
     },
     right={
         "log domain": """
@@ -704,6 +955,7 @@ def _rows() -> list[Case]:
         Case((unit,), {"eps": 0.2}),
         Case((_normal(154, 1, 4),)),
         Case((unit[:1].expand(5, 4).clone(),), note="all rows equal"),
+        Case((1e5 * _normal(155, 32, 32),), note="a determinant too large for a float"),
     ]
 
 
@@ -737,6 +989,47 @@ declare(
         "no D": Edit("d / (n * eps) -> 1 / (n * eps)", "the factor D is missing: it is D / (N eps)."),
         "no N": Edit("d / (n * eps) -> d / eps", "the 1/N is missing: Z^T Z is a sum over the samples."),
         "N over D": Edit("d / (n * eps) -> n / (d * eps)", "N and D are exchanged in D / (N eps)."),
+        "no eps": Edit("(n * eps) -> n", "eps is missing: it divides."),
+        "eps at the identity": Edit(
+            "torch.eye(d, dtype=z.dtype) + d / (n * eps) -> eps * torch.eye(d, dtype=z.dtype) + d / n",
+            "eps multiplies the identity; it divides Z^T Z, which is not the same: eps^D is left over.",
+        ),
+        "ones for the identity": Edit(
+            "torch.eye(d, dtype=z.dtype) -> 1", "1 was added to every entry; the identity has it on the diagonal only."
+        ),
+        "determinant first": Edit(
+            "torch.logdet(torch.eye(d, dtype=z.dtype) + d / (n * eps) * z.T @ z) "
+            "-> torch.det(torch.eye(d, dtype=z.dtype) + d / (n * eps) * z.T @ z).log()",
+            "the determinant of many dimensions overflows before the logarithm is taken: use torch.logdet.",
+        ),
+        "without the 1": Edit(
+            "torch.logdet(torch.eye(d, dtype=z.dtype) + d / (n * eps) * z.T @ z) "
+            "-> (d / (n * eps) * torch.linalg.eigvalsh(z.T @ z)).clamp(min=1e-12).log().sum()",
+            "the 1 is missing: log(1 + x) of an eigenvalue 0 is 0, and log x is infinite.",
+        ),
+        "singular values": Edit(
+            "torch.logdet(torch.eye(d, dtype=z.dtype) + d / (n * eps) * z.T @ z) "
+            "-> torch.log1p(d / (n * eps) * torch.linalg.svdvals(z)).sum()",
+            "singular values of Z stand there; the eigenvalues of Z^T Z are their squares.",
+        ),
+        "mean over eigenvalues": Edit(
+            "@ z) / 2 -> @ z) / 2 / d", "divided by D: the logarithms are summed, not averaged."
+        ),
+        "covariance": Edit(
+            "d / (n * eps) * z.T @ z -> d / (n * eps) * torch.atleast_2d(torch.cov(z.T, correction=min(1, n - 1)))",
+            "a covariance was taken: it is centred, and divided by N - 1 already. Z^T Z is the plain sum over samples.",
+        ),
+        "bits": Edit("@ z) / 2 -> @ z) / 2 / math.log(2)", BITS),
+        "logarithm of the entries": Edit(
+            "torch.logdet(torch.eye(d, dtype=z.dtype) + d / (n * eps) * z.T @ z) "
+            "-> (torch.eye(d, dtype=z.dtype) + d / (n * eps) * z.T @ z).log().sum()",
+            "the logarithm of each entry was taken; asked is that of the determinant.",
+        ),
+        "sum of entries": Edit(
+            "torch.logdet(torch.eye(d, dtype=z.dtype) + d / (n * eps) * z.T @ z) "
+            "-> (torch.eye(d, dtype=z.dtype) + d / (n * eps) * z.T @ z).sum().log()",
+            "the entries were summed; asked is the determinant.",
+        ),
         "eps squared": Edit("(n * eps) -> (n * eps**2)", EPS_SQUARED),
         "times eps": Edit("d / (n * eps) -> d * eps / n", "eps multiplies; it divides: the smaller, the finer."),
         "centred": Edit(
@@ -785,7 +1078,7 @@ def simdino(
 
 
 def _embedded() -> list[Case]:
-    """Views of student and teacher, stacked: two and two, four and two, three and one; both types, other settings."""
+    """Views of student and teacher, stacked: two and two, four and two, three and one, four and three; both types."""
     found = []
     for i, (v, t, n, d, kind, settings) in enumerate(
         (
@@ -795,6 +1088,7 @@ def _embedded() -> list[Case]:
             (3, 2, 4, 5, SINGLE, {}),
             (3, 2, 4, 3, DOUBLE, {"eps": 0.5, "expansion": 0.3}),
             (2, 2, 3, 4, DOUBLE, {"expansion": 2.0}),
+            (4, 3, 4, 2, DOUBLE, {}),
         )
     ):
         args = (_normal(160 + i, v, n, d), _normal(170 + i, t, n, d))
@@ -832,6 +1126,49 @@ declare(
     """,
     mistakes={
         "same view too": Edit("if s != t -> if True", SAME_VIEW),
+        "later views only": Edit("if s != t -> if s > t", LATER_VIEWS),
+        "only the same view": Edit(
+            "if s != t -> if s == t", "only pairs of one and the same view are counted; those are the ones to skip."
+        ),
+        "global views only": Edit("enumerate(u) -> enumerate(u[: len(targets)])", LOCAL_LEFT_OUT),
+        "all pairs in the mean": Edit(
+            "torch.stack(pairs).mean() -> torch.stack(pairs).sum() / (len(u) * len(targets))", ALL_PAIRS
+        ),
+        "each with each": Edit("(a * b).sum(dim=1).mean() -> (a @ b.T).mean()", EACH_WITH_EACH),
+        "summed over samples": Edit("(a * b).sum(dim=1).mean() -> (a * b).sum()", SUMMED),
+        "squared distance": Edit(
+            "(a * b).sum(dim=1).mean() -> -(a - b).square().sum(dim=1).mean()",
+            "squared distances were taken, which are 2 - 2 cos; asked is the cosine.",
+        ),
+        "student detached in the pairs": Edit(
+            "(a * b).sum -> (a.detach() * b).sum",
+            "no gradient of the alignment reaches the student: detach the teacher only.",
+        ),
+        "student detached in the rate": Edit(
+            "coding_rate(view, eps) -> coding_rate(view.detach(), eps)",
+            "no gradient of the rate reaches the student: detach the teacher only.",
+        ),
+        "alignment field positive": Edit(
+            "* rate, alignment, rate -> * rate, -alignment, rate",
+            "the sign of the field alignment: it is minus the mean cosine.",
+        ),
+        "rate field negative": Edit(
+            "alignment, rate -> alignment, -rate",
+            "the sign of the field coding_rate: only in the total it is subtracted.",
+        ),
+        "rate of the first view": Edit(
+            "view in u[: len(targets)]] -> view in u[:1]]",
+            "the rate of the first view only was taken; average over the global views.",
+        ),
+        "rates summed": Edit(
+            "for view in u[: len(targets)]]).mean() -> for view in u[: len(targets)]]).sum()",
+            "the rates of the views were summed; take their mean.",
+        ),
+        "default eps": Edit("coding_rate(view, eps) -> coding_rate(view)", "eps is not handed on to coding_rate."),
+        "brackets of the balance": Edit(
+            "expansion * (d + n) / (d * n) * -> (expansion * d + n / (d * n)) *",
+            "the balance lacks its brackets: (D + N) / (D N).",
+        ),
         "rate added": Edit(
             "alignment - expansion -> alignment + expansion", "the rate is added; it shall grow, so subtract it."
         ),
@@ -860,10 +1197,21 @@ declare(
             "the rate of rows that are not normalised was taken: longer rows would then take more room.",
         ),
         "not normalised": Edit("F.normalize(view, dim=1) -> view", "the rows are not scaled to length 1."),
+        "student not normalised": Edit(
+            "F.normalize(view, dim=1) for view in student -> view for view in student",
+            "the student's rows are not scaled to length 1.",
+        ),
+        "teacher not normalised": Edit(
+            "F.normalize(view, dim=1).detach() -> view.detach()", "the teacher's rows are not scaled to length 1."
+        ),
+        "two teachers only": Edit(
+            "enumerate(targets) -> enumerate(targets[:2])\nu[: len(targets)] -> u[: len(targets[:2])]",
+            "only two of the teacher's views are used; each view in the list counts, however many there are.",
+        ),
         "columns normalised": Edit(
             "dim=1) for -> dim=0) for\ndim=1).detach() -> dim=0).detach()", "length 1 is that of"
         ),
-        "not detached": Edit(".detach() ->", "the teacher is not detached"),
+        "not detached": Edit(".detach() ->", "the teacher is not detached: gradients must not reach it."),
         "summed pairs": Edit(
             "torch.stack(pairs).mean() -> torch.stack(pairs).sum()", "the pairs were summed; take their mean."
         ),
@@ -918,7 +1266,8 @@ def _layers() -> list[Case]:
         scale = (1 + 2 * torch.arange(shape[0], dtype=DOUBLE))[:, None, None, None]
         args = (scale * (_normal(100 + i, *shape) + 2 * _normal(110 + i, *shape[:3], 1)),)
         found.append(Case(tuple(a.to(SINGLE if i == 2 else DOUBLE) for a in args), {"top": 2} if i in (1, 3) else {}))
-    return [*found, Case((found[1].args[0],), {"top": 1})]
+    small = Case((3e-3 * _normal(119, 2, 3, 2, 4),), note="features as small as the 1e-5 below the root")
+    return [*found, Case((found[1].args[0],), {"top": 1}), small]
 
 
 declare(
@@ -937,7 +1286,6 @@ declare(
     ),
     cases=_layers,
     lists=(0,),
-    gradients=False,
     answer="""
         def data2vec_targets(layers, top=None):
             chosen = layers if top is None else layers[-top:]
@@ -982,6 +1330,47 @@ declare(
             "F.layer_norm(a, a.shape[-1:]) -> F.normalize(a, dim=-1)",
             "the features were scaled to length 1; a layer norm takes the mean away and makes the variance 1.",
         ),
+        "not detached": Edit(
+            ".detach() ->", "the values are right, but gradients reach the teacher: targets are detached."
+        ),
+        "the last for all": Edit(
+            "layers if top is None else layers[-top:] -> layers[-1:]",
+            "only the last block was taken, whatever `top` says: None means all, a number that many of the last.",
+        ),
+        "only scaled": Edit(
+            "F.layer_norm(a, a.shape[-1:]) -> a / (a.var(-1, keepdim=True, correction=0) + 1e-5).sqrt()",
+            "the mean is not taken away: a layer norm subtracts it first.",
+        ),
+        "variance for the root": Edit(
+            "F.layer_norm(a, a.shape[-1:]) "
+            "-> (a - a.mean(-1, keepdim=True)) / (a.var(-1, keepdim=True, correction=0) + 1e-5)",
+            "divided by the variance; divide by its root, the standard deviation.",
+        ),
+        "1e-5 outside": Edit(
+            "F.layer_norm(a, a.shape[-1:]) "
+            "-> (a - a.mean(-1, keepdim=True)) / (a.std(-1, keepdim=True, correction=0) + 1e-5)",
+            "1e-5 is added outside the root; it belongs to the variance, inside.",
+        ),
+        "no 1e-5": Edit(
+            "a.shape[-1:]) -> a.shape[-1:], eps=0.0)", "the 1e-5 below the root is missing: equal features give 0/0."
+        ),
+        "another eps": Edit(
+            "a.shape[-1:]) -> a.shape[-1:], eps=1e-6)", "another number stands below the root; it is 1e-5."
+        ),
+        "over batch and positions": Edit(
+            "F.layer_norm(a, a.shape[-1:]) "
+            "-> (a - a.mean(dim=(0, 1))) / (a.var(dim=(0, 1), correction=0) + 1e-5).sqrt()",
+            "the norm runs over the batch and the positions; it runs over the features of one position.",
+        ),
+        "one more block": Edit("layers[-top:] -> layers[-top - 1 :]", "one block more than `top` was averaged."),
+        "from the block top on": Edit(
+            "layers[-top:] -> layers[top:]", "the first `top` blocks were left out; take the last `top`."
+        ),
+        "last block left out": Edit("for a in chosen -> for a in chosen[:-1]", "the last block is left out."),
+        "divided by all blocks": Edit(
+            ".mean(dim=0).detach() -> .sum(dim=0).detach() / len(layers)",
+            "the sum was divided by the number of all blocks; divide by that of the blocks averaged.",
+        ),
         "only centred": Edit(
             "F.layer_norm(a, a.shape[-1:]) -> (a - a.mean(-1, keepdim=True))",
             "only the mean was taken away; divide by the standard deviation too.",
@@ -993,16 +1382,17 @@ declare(
             for a in list(layers)[-(top or len(layers)):]:
                 centred = a - a.mean(dim=-1, keepdim=True)
                 found.append(centred / torch.sqrt(centred.square().mean(dim=-1, keepdim=True) + 1e-5))
-            return sum(found) / len(found)
+            return (sum(found) / len(found)).detach()
         """,
         "stacked": """
-            stacked = torch.stack(list(layers))[-(len(layers) if top is None else top):]
+            stacked = torch.stack(list(layers)).detach()[-(len(layers) if top is None else top):]
             return F.layer_norm(stacked, stacked.shape[-1:]).mean(0)
         """,
         "module": """
             norm = torch.nn.LayerNorm(layers[0].shape[-1], elementwise_affine=False)
             chosen = layers[len(layers) - top:] if top else layers
-            return torch.stack([norm(a) for a in chosen]).mean(dim=0)
+            with torch.no_grad():
+                return torch.stack([norm(a) for a in chosen]).mean(dim=0)
         """,
     },
 )
@@ -1080,6 +1470,57 @@ declare(
         "mean over positions": Edit(
             ").mean() -> ).sum(dim=1).mean()", "the features were summed; the mean runs over them too."
         ),
+        "the other detached": Edit(
+            "predictions - targets.detach() -> predictions.detach() - targets",
+            "the predictions are detached, and the targets are not: it is the targets that are.",
+        ),
+        "mean of means": Body(
+            """
+            error = (predictions - targets.detach()).abs()
+            loss = torch.where(error < beta, error.square() / (2 * beta), error - beta / 2)
+            return torch.stack([x[m].mean() for x, m in zip(loss, mask) if m.any()]).mean()
+            """,
+            "a mean was taken for each image, then over the images: images with few hidden positions weigh too much.",
+        ),
+        "mask of the first image": Edit(
+            "[mask] -> [:, mask[0]]", "the mask of the first image was used for all; each image has its own mask."
+        ),
+        "beta at the square": Edit(
+            "error.square() / (2 * beta) -> error.square() / 2", "beta is missing below the square: error^2 / (2 beta)."
+        ),
+        "brackets": Edit(
+            "/ (2 * beta) -> / 2 * beta", "the brackets are missing: error^2 / (2 beta), and beta multiplies there."
+        ),
+        "too low a line": Edit(
+            "error - beta / 2) -> error - beta)",
+            "the two parts do not meet at beta: the linear one is error - beta / 2.",
+        ),
+        "line of beta 1": Edit(
+            "error - beta / 2) -> error - 0.5)",
+            "0.5 is beta / 2 for beta = 1 only: the linear part is error - beta / 2.",
+        ),
+        "branches exchanged": Edit(
+            "error < beta -> error > beta", "the branches are swapped: the square is for errors below beta."
+        ),
+        "no absolute value": Edit(
+            ".abs() ->",
+            "the absolute value is missing: a negative error falls on the side of the square, however large.",
+        ),
+        "length of the error": Edit(
+            "[mask].abs() -> [mask].norm(dim=-1)",
+            "the length of the whole error vector was taken; each feature has its own error.",
+        ),
+        "features averaged first": Edit(
+            "[mask].abs() -> [mask].abs().mean(dim=-1)",
+            "the errors were averaged over the features first; smooth L1 is taken of each feature, then the mean.",
+        ),
+        "normed": Body(
+            """
+            y, target = (F.layer_norm(x, x.shape[-1:])[mask] for x in (predictions, targets.detach()))
+            return F.smooth_l1_loss(y, target, beta=beta)
+            """,
+            "a layer norm was applied here; targets come normed, and predictions are compared as they are.",
+        ),
         "border fixed": Edit(
             "error < beta -> error < 1", "the border between the two parts is beta, and 1 stands there."
         ),
@@ -1128,7 +1569,8 @@ def _spread() -> list[Case]:
     ):
         z = _normal(180 + i, n, d) * _normal(190 + i, n, 1).exp()
         found.append(Case((z.to(kind),), {} if eps is None else {"eps": eps}))
-    return found
+    obtuse = torch.tensor([[1.0, 0], [-3, 4], [-5, -12]], dtype=DOUBLE)
+    return [*found, Case((obtuse,), note="rows of which no two are at an acute angle")]
 
 
 declare(
@@ -1187,6 +1629,70 @@ declare(
         "eps outside": Edit(
             "(distance + eps).log().mean() -> (distance.log().mean() + eps)", "eps stands outside the logarithm."
         ),
+        "itself, at 0": Edit(
+            "- 3 * torch.eye(len(u), dtype=u.dtype) -> * (1 - torch.eye(len(u), dtype=u.dtype))",
+            "a 0 on the diagonal does not leave a row itself out: cosines may be negative, down to -1. Put less there.",
+        ),
+        "slope at 0": Edit(
+            "nearest = (cosines - 3 * torch.eye(len(u), dtype=u.dtype)).argmax(dim=1) "
+            "-> distances = torch.sqrt(2 - 2 * u @ u.T) + torch.diag(torch.full((len(u),), 9.0, dtype=u.dtype))\n"
+            "distance = (u - u[nearest]).square().sum(dim=1).sqrt() -> distance = distances.amin(dim=1)",
+            "the root of 2 - 2 cos has an infinite slope at a row's own distance 0, and its gradient is NaN: find the "
+            "nearest row first, then take the distance to it.",
+        ),
+        "last row left out": Edit(
+            "(distance + eps).log().mean() -> (distance[:-1] + eps).log().sum() / len(u)",
+            "the last row is left out of the sum: the loop ends early.",
+        ),
+        "one pair": Edit(
+            "(distance + eps).log().mean() -> (distance + eps).log().min()",
+            "only the closest pair of the batch counts there; each row has its own nearest one, and the mean is taken.",
+        ),
+        "all others": Body(
+            """
+            u = F.normalize(z, dim=1)
+            total = 0
+            for i in range(len(u)):
+                others = torch.cat([u[:i], u[i + 1:]])
+                total = total - torch.log((others - u[i]).norm(dim=1) + eps).sum()
+            return total / len(u)
+            """,
+            "all other rows count there; only the nearest one does.",
+        ),
+        "mean of the others": Edit(
+            ".norm(dim=1).min() -> .norm(dim=1).mean()",
+            "the mean distance to all others was taken; only the nearest one counts.",
+            of="loop",
+        ),
+        "later rows only": Body(
+            """
+            u = F.normalize(z, dim=1)
+            total = 0
+            for i in range(len(u) - 1):
+                total = total - torch.log((u[i + 1:] - u[i]).norm(dim=1).min() + eps)
+            return total / len(u)
+            """,
+            "only later rows were searched, j > i; the nearest one may stand before, so take all j != i.",
+        ),
+        "clamped": Edit(
+            "(distance + eps) -> distance.clamp(min=eps)", "eps is a lower bound there; it is added to the distance."
+        ),
+        "nearest by raw rows": Edit(
+            "cosines = u.detach() @ u.detach().T -> cosines = z.detach() @ z.detach().T\n"
+            "- 3 * torch.eye(len(u), dtype=u.dtype) -> - 1e9 * torch.eye(len(u), dtype=u.dtype)",
+            "the nearest row was searched among rows that are not scaled to length 1: long rows win then.",
+        ),
+        "distance of raw rows": Edit(
+            "(u - u[nearest]) -> (z - z[nearest])", "the distance is that of rows not scaled to length 1."
+        ),
+        "columns normalised": Edit(
+            "F.normalize(z, dim=1) -> F.normalize(z, dim=0)", "columns were scaled to length 1; scale the rows, dim=1."
+        ),
+        "centred": Edit(
+            "F.normalize(z, dim=1) -> F.normalize(z - z.mean(dim=0), dim=1)",
+            "the mean was taken away; the rows are taken as they are.",
+        ),
+        "bits": Edit(".mean() -> .mean() / math.log(2)", BITS),
         "neighbour detached": Edit(
             "u[nearest]).square() -> u[nearest].detach()).square()", "the gradient must reach the neighbour as well"
         ),
@@ -1264,10 +1770,11 @@ declare(
             "the features are not scaled to length 1: lengths count then.",
         ),
         "student not normalised": Edit(
-            "F.normalize(student, dim=2) -> student", "the student's features are not scaled"
+            "F.normalize(student, dim=2) -> student", "the student's features are not scaled to length 1."
         ),
         "anchor not normalised": Edit(
-            "F.normalize(anchor.detach(), dim=2) -> anchor.detach()", "the anchor's features are not scaled"
+            "F.normalize(anchor.detach(), dim=2) -> anchor.detach()",
+            "the anchor's features are not scaled to length 1.",
         ),
         "over positions": Edit("dim=2 -> dim=1", "length 1 is that of each position's features, dim=2."),
         "features themselves": Edit(
@@ -1280,6 +1787,68 @@ declare(
         "across": Edit(
             "s @ s.transpose(1, 2) - g @ g.transpose(1, 2) -> s @ g.transpose(1, 2) - g @ g.transpose(1, 2)",
             "the student was multiplied with the anchor; each Gram matrix is of one network with itself.",
+        ),
+        "only across": Edit(
+            "s @ s.transpose(1, 2) - g @ g.transpose(1, 2) -> s @ g.transpose(1, 2)",
+            "the student was multiplied with the anchor; take the difference of two Gram matrices, one for each.",
+        ),
+        "over images": Edit(
+            "dim=2 -> dim=0", "length 1 is that of each position's features, dim=2; images were taken together."
+        ),
+        "length of an image": Edit(
+            "dim=2 -> dim=(1, 2)", "each image as a whole was scaled to length 1; each position has its own length."
+        ),
+        "square of the mean": Edit(
+            ".square().mean() -> .mean().square()",
+            "the mean was taken before the square: differences of both signs cancel.",
+        ),
+        "half": Edit(
+            ".square().mean() -> .square().mean() / 2",
+            "that is half of it: there is no factor 1/2, and all T x T pairs count, both (j, k) and (k, j).",
+        ),
+        "all images together": Body(
+            """
+            s, g = F.normalize(student.flatten(0, 1), dim=1), F.normalize(anchor.detach().flatten(0, 1), dim=1)
+            return (s @ s.T - g @ g.T).square().mean()
+            """,
+            "positions of different images were compared too; each image has its own Gram matrix, (N, T, T).",
+        ),
+        "images by images": Body(
+            """
+            s, g = (F.normalize(x, dim=2).transpose(0, 1) for x in (student, anchor.detach()))
+            return (s @ s.mT - g @ g.mT).square().mean()
+            """,
+            "images were compared with images, (T, N, N); compare the positions of one image, (N, T, T).",
+        ),
+        "averaged over positions": Body(
+            """
+            s, g = (F.normalize(x.mean(dim=1), dim=1) for x in (student, anchor.detach()))
+            return (s @ s.T - g @ g.T).square().mean()
+            """,
+            "the positions were averaged first; the Gram matrix is that of the single patches.",
+        ),
+        "centred": Body(
+            """
+            s, g = (F.normalize(x - x.mean(dim=1, keepdim=True), dim=2) for x in (student, anchor.detach()))
+            return (s @ s.mT - g @ g.mT).square().mean()
+            """,
+            "the mean over the positions was taken away; cosines are those of the features as they are.",
+        ),
+        "the other detached": Edit(
+            "F.normalize(student, dim=2), F.normalize(anchor.detach(), dim=2) "
+            "-> F.normalize(student.detach(), dim=2), F.normalize(anchor, dim=2)",
+            "the student is detached, and the anchor is not: it is the anchor that is.",
+        ),
+        "last image left out": Edit(
+            ".square().mean() -> .square()[:-1].sum() / (len(s) * s.shape[1] ** 2)", "the last image is left out."
+        ),
+        "last position left out": Edit(
+            ".square().mean() -> .square()[:, :-1].sum() / (len(s) * s.shape[1] ** 2)",
+            "the last position is left out: the loop ends early.",
+        ),
+        "own position only": Body(
+            "return (1 - F.cosine_similarity(student, anchor.detach(), dim=2)).square().mean()",
+            "each position was compared with itself in the other network; compare the pairs within each network.",
         ),
         "per image": Edit(
             ".square().mean() -> .square().sum(dim=(1, 2)).mean()", "summed over the pairs; take their mean."
