@@ -826,8 +826,8 @@ claim("data2vec.the-norm-holds-the-size", **grown)
 #
 # **What does the norm hold?** The size. By construction the solid curve in the middle panel never exceeds 1, and it falls
 # only as far as the two blocks disagree. Nothing holds the dashed one: it grows to about twice. The right panel is
-# another matter. No term of the loss holds the share between images, with the norm or without; whatever it does there is
-# what training happened to do.
+# another matter. No term of the loss holds the share between images, with the norm or without. Here it stays where it
+# was, in both runs alike; that is what training happened to do.
 #
 # **Left panel.** At a ratio of 1 or above the student has not even learned the mean of each position. Below 1 it uses what
 # the image shows, and it ends far below: about a tenth. Both parts of the ratio move, because the targets move: a falling
