@@ -217,7 +217,7 @@ def test_every_transformation_has_a_claim_and_it_fails_when_one_encoder_is_luck(
 @pytest.mark.parametrize(
     ("claim", "good", "bad"),
     [
-        ("training-adds-class-units", {"simclr": 4, "untrained": 2.9}, {"simclr": 3.8, "untrained": 2.9}),
+        ("training-adds-class-units", {"simclr": 4, "untrained": 2.9}, {"simclr": 3.6, "untrained": 2.9}),
         ("labels-make-more-of-them", {"supervised": 5, "simclr": 4.4}, {"supervised": 4.8, "simclr": 4.4}),
         ("an-unseen-turn-costs", {"position": 4, "rotation": 3.6}, {"position": 4, "rotation": 3.8}),
         ("scenes-teach-less", {"twins": 0.7, "scenes": 0.6}, {"twins": 0.7, "scenes": 0.68}),
