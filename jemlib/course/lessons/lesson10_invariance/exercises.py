@@ -1270,11 +1270,6 @@ declare(
             "torch.maximum(plus, minus) -> (torch.maximum(plus, minus) > 0).to(up.dtype)",
             "a trajectory counts in full as soon as the unit fires once on it; take the mean along it.",
         ),
-        "silent for all units": Edit(
-            "rates.sum(dim=0) / (rates > 0).sum(dim=0).clamp(min=1) -> "
-            "rates.sum(dim=0) / (rates > 0).any(dim=1).sum().clamp(min=1)",
-            "a trajectory is left out only if no unit at all fires on it; each unit has its own silent ones.",
-        ),
         "half of the time": Edit(
             "(rates > 0) -> (rates >= 0.5)", "trajectories count from a rate of 0.5 on; all on which the unit fires do."
         ),
@@ -1704,15 +1699,6 @@ declare(
             "return 1 - residual.square().sum(dim=0) / deviation.square().sum(dim=0) -> "
             "return residual.square().mean(dim=0)",
             "that is the mean squared error; divide it by that of a constant guess, and take it away from 1.",
-        ),
-        "centred on test": Body(
-            """
-            weights = torch.linalg.lstsq(h_train - h_train.mean(dim=0), s_train - s_train.mean(dim=0)).solution
-            deviation = s_test - s_test.mean(dim=0)
-            residual = deviation - (h_test - h_test.mean(dim=0)) @ weights
-            return 1 - residual.square().sum(dim=0) / deviation.square().sum(dim=0)
-            """,
-            "the test samples were centred by their own mean; the constant belongs to the map, and comes from train.",
         ),
         "constant not added back": Body(
             """
