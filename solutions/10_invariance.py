@@ -864,8 +864,8 @@ plots.factor_table({one: {name: numbers[name] for name in small.FACTORS} for one
 # **With labels** hues and saturation are gone altogether, and the light is largely lost. The class is all that this
 # network was asked for.
 #
-# **The rotation** nobody recovers, and the untrained network hardly. Many patterns look the same after some turn, so
-# there is little to read.
+# **The rotation** can hardly be read off before training, and less after training without labels. With labels there is
+# a little of it, which we cannot explain. Many patterns look the same after some turn, so there is little to read.
 #
 # "Invariant to what the views change" is a sentence about the *output* of the projector, on the views. The features in
 # front of it are another place.
