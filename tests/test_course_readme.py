@@ -41,6 +41,15 @@ def test_a_lesson_has_its_title_its_measured_minutes_and_its_functions(tmp_path:
         assert part in row
 
 
+def test_a_time_on_one_thread_is_not_shown_as_one_of_two(tmp_path: Path) -> None:
+    for folder in ("solutions", "results"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "solutions" / "02_barlow_twins.py").write_text("# %% [markdown]\n# # 02 · A title\n")
+    record = {"02_barlow_twins": {"seconds": 90, "threads": 1}}
+    (tmp_path / "results" / "lessons.json").write_text(json.dumps(record))
+    assert "| 1.5 min on one thread |" in readme.lessons_table(tmp_path)
+
+
 def test_a_missing_mark_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="needs the marks <!-- lessons -->"):
         readme.filled("no marks", tmp_path)

@@ -43,7 +43,9 @@ def lessons_table(root: Path) -> str:
         title = re.search(r"^# # (?:\d\d · )?(.+)$", source.read_text(encoding="utf-8"), re.MULTILINE)
         exercises = of_lesson(source.stem)
         functions = dict.fromkeys(f"`{e.reference.__name__}`" for e in exercises)
-        minutes = f"{seconds[source.stem]['seconds'] / 60:.1f} min" if source.stem in seconds else ""
+        run = seconds.get(source.stem, {})
+        minutes = f"{run['seconds'] / 60:.1f} min" if run else ""
+        minutes += " on one thread" if run.get("threads") == 1 else ""
         links = (
             f"[{source.stem}](lessons/{source.stem}.ipynb) ([solved](solutions/{source.stem}.ipynb))",
             title[1] if title else "",
