@@ -18,7 +18,7 @@ from jemlib.data import Images
 from jemlib.diagnose import directional_spread, rankme
 from jemlib.evaluate import backbone_knn, embeddings
 from jemlib.losses import data2vec, data2vec_targets
-from jemlib.methods import Method
+from jemlib.methods import DINO, Method
 from jemlib.nets import MomentumEncoder, cosine_momentum, features
 from jemlib.nets.transformer import PatchTransformer
 from jemlib.scales import Scale
@@ -43,11 +43,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def assignments(method: Method, images: Images) -> Tensor:
+def assignments(method: DINO, images: Images) -> Tensor:
     """The teacher's probabilities of un-augmented images, `(N, K)`, under its last centre and temperature."""
-    teacher, tau = method.teacher, method.teacher_temperature(1.0)  # type: ignore[operator]
-    logits = features(teacher.network, images)  # type: ignore[union-attr, arg-type]
-    return torch.softmax((logits - method.center.cpu()) / tau, dim=1)  # type: ignore[operator]
+    logits = features(method.teacher.network, images)
+    return torch.softmax((logits - method.center.cpu()) / method.teacher_temperature(1.0), dim=1)
 
 
 def described(method: Method, train: Images, held_out: Images) -> dict[str, float]:
@@ -58,7 +57,7 @@ def described(method: Method, train: Images, held_out: Images) -> dict[str, floa
         "rankme": float(rankme(z)),
         "spread": float(directional_spread(z)),
     }
-    if method.name == "dino":
+    if isinstance(method, DINO):
         p = assignments(method, held_out)
         k = p.shape[1]
         # the share of the most used output, and the mean entropy as a share of log K
