@@ -231,6 +231,11 @@ def test_every_transformation_has_a_claim_and_it_fails_when_one_encoder_is_luck(
         ("latents-vicreg", {"gaussian": 0.5, "gaussian_untrained": 0.3}, {"gaussian": 0.5, "gaussian_untrained": 0.45}),
         ("latents-sigreg", {"gaussian": 0.61, "gaussian_untrained": 0}, {"gaussian": 0.59, "gaussian_untrained": 0}),
         ("laws-are-alike", {"gaussian": 0.8, "uniform": 0.84}, {"gaussian": 0.8, "uniform": 0.74}),
+        (
+            "vicreg-holds-squares",
+            {"vicreg_second": 1.0, "sigreg_second": 0.4},
+            {"vicreg_second": 0.8, "sigreg_second": 0.4},
+        ),
         ("factors-byol", {"pattern": 0.6, "pattern_untrained": 0.3}, {"pattern": 0.45, "pattern_untrained": 0.3}),
         ("factors-untrained", {"position": 0.4}, {"position": 0.2}),
     ],
@@ -239,6 +244,38 @@ def test_a_claim_asks_for_the_effect_that_its_criterion_names(claim: str, good, 
     known = claims.known()[f"invariance.{claim}"]
     assert known.evaluate(good)
     assert not known.evaluate(bad)
+
+
+def test_squares_and_products_are_uncorrelated_with_each_other_and_with_the_latents() -> None:
+    z = torch.randn(200_000, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = small.squares_and_products(z)
+    assert found.shape == (200_000, 6)
+    assert torch.equal(found[:, 3:], torch.stack([z[:, 0] * z[:, 1], z[:, 0] * z[:, 2], z[:, 1] * z[:, 2]], dim=1))
+    covariance = torch.cov(torch.cat([z, found], dim=1).T)
+    torch.testing.assert_close(covariance, torch.eye(9, dtype=torch.float64), rtol=0, atol=0.02)
+
+
+def test_an_embedding_that_holds_two_latents_and_a_square_counts_two_and_one(monkeypatch) -> None:
+    monkeypatch.setattr(small, "latent_run", lambda *_: None)
+
+    def embedded(net, objective, images):
+        z = small_latents[id(images)]
+        return torch.cat([z[:, :2], z[:, 2:3].square()], dim=1)
+
+    small_latents, true_split = {}, small.latent_split
+
+    def split(law, seed, n):
+        images, z = true_split(law, seed, n)
+        small_latents[id(images)] = z
+        kept.append(images)
+        return images, z
+
+    kept = []
+    monkeypatch.setattr(small, "embedded", embedded)
+    monkeypatch.setattr(small, "latent_split", split)
+    first, second = small.degrees.__wrapped__("vicreg", 0, SMOKE)
+    assert first == pytest.approx(2, abs=0.15)
+    assert second == pytest.approx(1, abs=0.3)  # noise of a fit on 200 images adds a little
 
 
 def test_a_run_on_latents_is_the_same_for_a_seed_and_moves_the_weights() -> None:

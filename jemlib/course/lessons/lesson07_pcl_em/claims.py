@@ -36,6 +36,14 @@ def measured(seed: int, scale: Scale) -> dict[str, float]:
     }
 
 
+@lru_cache(maxsize=8)
+def beside_moco(seed: int, scale: Scale) -> dict[str, float]:
+    """kNN of the backbone on validation images: PCL, and the same run without clusters, which is MoCo."""
+    train, held_out = splits(scale)
+    moco = trained("pcl", seed, scale, 1, num_clusters=())
+    return {"pcl": measured(seed, scale)["trained"], "none": backbone_knn(moco.backbone, train, held_out)}
+
+
 # --- A small world: what if one clustering is bad? ----------------------------------------------------------------
 
 CLUSTERS = (12, 24, 8, 16, 32)  # K of each clustering; a run with M of them takes the first M
@@ -193,6 +201,17 @@ register(
         criterion="kNN trained >= kNN untrained + 0.30",
         measure=measured,
         holds=lambda n: n["trained"] >= n["untrained"] + 0.30,
+    )
+)
+register(
+    Claim(
+        # Written after a look at one seed, in which the run without clusters was far ahead.
+        id="pcl.clusters-cost-the-network",
+        statement="On the network the clusters of PCL do harm to kNN: the same run without them ends higher.",
+        lesson=LESSON,
+        criterion="kNN without clusters >= kNN with clusters + 0.05",
+        measure=beside_moco,
+        holds=lambda n: n["none"] >= n["pcl"] + 0.05,
     )
 )
 register(

@@ -321,6 +321,34 @@ def of_both_laws(objective: str) -> Callable[[int, Scale], dict[str, float]]:
     return measure
 
 
+def squares_and_products(z: Tensor) -> Tensor:
+    """Of `(N, S)` standard Gaussian latents the functions of second degree, uncorrelated with them: `(N, S (S+1) / 2)`.
+
+    They are `(z_i^2 - 1) / sqrt 2` and `z_i z_j` for i < j, each of variance 1 and uncorrelated with all others.
+    """
+    i, j = torch.triu_indices(z.shape[1], z.shape[1], offset=1)
+    return torch.cat([(z.square() - 1) / 2**0.5, z[:, i] * z[:, j]], dim=1)
+
+
+@lru_cache(maxsize=16)
+def degrees(objective: str, seed: int, scale: Scale) -> tuple[float, float]:
+    """What an embedding holds of Gaussian latents: R2 summed over the latents, and over their squares and products.
+
+    Each is counted in dimensions. An R2 below 0, which is noise of the fit, counts as 0.
+    """
+    few = scale.name == "smoke"
+    net = latent_run(objective, "gaussian", seed, 2 if few else LATENT_STEPS, 32 if few else LATENT_BATCH)
+
+    def of_second_degree(h: Tensor, z: Tensor, h_test: Tensor, z_test: Tensor) -> Tensor:
+        from jemlib.course.lessons.lesson10_invariance.exercises import recovered
+
+        return recovered(h, squares_and_products(z), h_test, squares_and_products(z_test))
+
+    first = latent_scores(net, objective, "gaussian", seed, few)
+    second = latent_scores(net, objective, "gaussian", seed, few, of_second_degree)
+    return float(first.clamp(min=0).sum()), float(second.clamp(min=0).sum())
+
+
 # --- Claims -----------------------------------------------------------------------------------------------------
 
 # All of them were written before anything was measured, but for those that say so.
@@ -476,5 +504,20 @@ register(
         criterion="mean R2 over six latents, SIGReg: Gaussian and uniform differ by less than 0.05",
         measure=lambda seed, scale: {law: latent_numbers("sigreg", law, seed, scale)[law] for law in LAWS},
         holds=lambda n: abs(n["gaussian"] - n["uniform"]) < 0.05,
+    )
+)
+register(
+    Claim(
+        # Written after the look at the three objectives, and before squares and products were measured.
+        id="invariance.vicreg-holds-squares",
+        statement="VICReg spends dimensions on squares and products of latents that it holds already; SIGReg does not.",
+        lesson=LESSON,
+        criterion="R2 summed over the 21 squares and products of Gaussian latents: VICReg >= SIGReg + 0.5",
+        measure=lambda seed, scale: {
+            f"{one}_{degree}": value
+            for one in ("vicreg", "sigreg")
+            for degree, value in zip(("first", "second"), degrees(one, seed, scale))
+        },
+        holds=lambda n: n["vicreg_second"] >= n["sigreg_second"] + 0.5,
     )
 )
