@@ -57,7 +57,8 @@ print(f"Scale {scale.name}. Set the environment variable JEMLIB_SCALE to smoke, 
 # %% [markdown]
 # ## Notation
 #
-# {{symbols: N D K_dino g_S g_T tau_S tau_T c_dino P_S P_T m L_dino U_dino R_rate eps_d T_pos a_block y_d2v beta_s}}
+# {{symbols: N D K_dino g_S g_T tau_S tau_T V_local c_dino rho_c P_S P_T theta_S xi_T m L_dino U_dino R_rate gamma_R eps_d
+# T_pos a_block y_d2v beta_s}}
 #
 # Indices: $i$ counts samples, $k$ counts outputs, $t$ and $s$ count the views of teacher and student. Capital $S$ and $T$
 # below a letter stand for student and teacher.
@@ -342,7 +343,7 @@ figures.simplex(centering="balanced", teacher_temperature=0.04, momentum=0.9, st
 #
 # DINO's centre is a moving average of the teacher's *raw* logits, over the samples of the batch and the teacher's views:
 #
-# $$c \leftarrow m_c\, c + (1 - m_c)\, \overline{g_T}, \qquad m_c = 0.9 .$$
+# $$c \leftarrow \rho\, c + (1 - \rho)\, \overline{g_T}, \qquad \rho = 0.9 .$$
 #
 # Order matters. The loss uses the old centre; then the centre is updated; then come the optimiser's step and the
 # teacher's.
@@ -357,7 +358,7 @@ figures.simplex(centering="balanced", teacher_temperature=0.04, momentum=0.9, st
 # {{exercise:teacher_step}}
 #
 # The next cell runs the broken step; then write the right one. `center` is $(K,)$, `teacher_logits` a list of $(N, K)$.
-# `momentum` is $m_c$ here. Return the targets under the *old* centre, stacked to (views, $N$, $K$), and the *next* centre,
+# `momentum` is $\rho$ here. Return the targets under the *old* centre, stacked to (views, $N$, $K$), and the *next* centre,
 # from the raw logits. The old one is still needed: make a new tensor.
 
 # %%
@@ -411,7 +412,7 @@ figures.centre_paths({"broken step": stuck, "your step": arrived}, bias=0.4)
 
 # %% [markdown]
 # Why exactly half? In the long run the update leaves the centre where it is. The broken step averages logits from which
-# the centre is taken away already: $c = m_c c + (1 - m_c)(b - c)$, and that gives $c = b/2$ for a bias $b$. Half of the
+# the centre is taken away already: $c = \rho c + (1 - \rho)(b - c)$, and that gives $c = b/2$ for a bias $b$. Half of the
 # bias stays, and divided by $\tau_T = 0.04$ it is enough for output 1 to win.
 #
 # ## Derivation: the momentum teacher

@@ -118,12 +118,17 @@ g_S     | $g_S$           | `student_logits`     | $(N, K)$      | the student's
 g_T     | $g_T$           | `teacher_logits`     | $(N, K)$      | the teacher's logits of one view | 09
 tau_S   | $\tau_S$        | `student_temperature` | number       | the student's temperature | 09
 tau_T   | $\tau_T$        | `teacher_temperature` | number       | the teacher's temperature, the smaller of the two | 09
+V_local | $V$             | `local`              | number        | local crops of each image, beside the two global ones | 09
 c_dino  | $c$             | `center`             | $(K,)$        | the centre: what is subtracted from the teacher's logits | 09
+rho_c   | $\rho$          | `momentum`           | number        | share of the old centre that is kept in a step | 09
 P_S     | $P_S$           | `predicted`          | $(N, K)$      | the student's distribution over the outputs: rows sum to 1 | 09
 P_T     | $P_T$           | `p`                  | $(N, K)$      | the teacher's distribution, which is the target | 09
 L_dino  | $L$             | `dino`               | number        | the loss of DINO, in nats | 09
+theta_S | $\theta$        | `student`            |               | weights of the student, which is trained | 09
+xi_T    | $\xi$           | `teacher`            |               | weights of the teacher, which follows | 09
 U_dino  | $U$             | `u`                  | $(N, D)$      | embeddings of one view, each row divided by its length | 09
 R_rate  | $R$             | `coding_rate`        | number        | how much room the rows of a batch take up, in nats | 09
+gamma_R | $\gamma$        | `expansion`          | number        | weight of the coding rate | 09
 eps_d   | $\epsilon$      | `eps`                | number        | in the coding rate, the error up to which rows are coded; in KoLeo, what keeps duplicates finite | 09
 T_pos   | $T$             | `patch_mask`         | number        | positions of an image: its patches | 09
 a_block | $a_l$           | `layers`             | $(N, T, D)$   | what block $l$ of the teacher puts out | 09
