@@ -252,3 +252,24 @@ def test_of_a_largest_entry_it_is_not_said_that_the_others_were_left_out():
     assert not any("leave it out" in sentence for sentence in said)
     short = clues.behaviour(lambda a, _: [a[0][:-1].square().sum()], lambda a, _: [a[0].square().sum()], [z], {}, ["z"])
     assert "Your result does not depend on the last row of z: does a loop, or an index, leave it out?" in list(short)
+
+
+def test_labels_that_do_not_count_are_told():
+    z, labels = torch.randn(5, 2, dtype=torch.float64), torch.tensor([0, 0, 1, 1, 1])
+    said = clues.behaviour(
+        lambda a, _: [a[0].mean(dim=0)], lambda a, _: [a[0][a[1] == 1].mean(dim=0)], [z, labels], {}, ["z", "labels"]
+    )
+    told = "Your result does not depend on labels: it comes out the same when the entries are others."
+    assert told in list(said)
+
+
+def test_positions_in_place_of_values_are_told():
+    def firing_threshold(h, rate, signs=1):
+        return (signs * h).argsort(dim=0)[0]
+
+    assert "are positions, not the values there" in examine(firing_threshold).message
+
+    def firing_threshold(h, rate, signs=1):
+        return h.amax(dim=0).long()
+
+    assert "make new tensors" in examine(firing_threshold).message

@@ -61,6 +61,15 @@ def test_claims_are_shown_with_numbers_and_the_count_of_seeds_on_which_they_hold
     assert text.count("not recorded here") == 5
 
 
+def test_of_many_numbers_the_table_of_claims_shows_means(tmp_path):
+    seeds = [dict.fromkeys("abcdefg", value) for value in (0.2, 0.4)]
+    record = {"id": "barlow_twins.learns", "numbers": seeds, "holds": [True, True]}
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "claims.json").write_text(json.dumps({"claims": [record]}))
+    text = recorded_claims("02_barlow_twins", root=tmp_path).data
+    assert "| means: a 0.3, b 0.3," in text
+
+
 # --- recorded: a text with its figures --------------------------------------------------------------------------
 
 CLAIM = "barlow_twins.learns"

@@ -145,9 +145,15 @@ class Agreement:
         results = self._results(value)
         for name, result in zip(self.fields or ("",), results):
             if result.dtype != case.args[0].dtype:
+                positions = not result.is_floating_point() and reading.finds_positions(f)
                 raise Mistake(
                     f"it returned {shown(result)}{f' as {name}' if name else ''} for {case.describe()}. "
-                    "Results keep the type of the input (its dtype): make new tensors with z.new_zeros(...)."
+                    "Results keep the type of the input (its dtype): "
+                    + (
+                        "what `indices` and arg-functions give are positions, not the values there."
+                        if positions
+                        else "make new tensors with z.new_zeros(...)."
+                    )
                 )
         return results, number
 

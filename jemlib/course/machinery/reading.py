@@ -12,6 +12,7 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 from jemlib.course.machinery.bytecode import numbered, variables
+from jemlib.course.machinery.explain import innermost
 from jemlib.course.machinery.families import parameters
 
 
@@ -44,6 +45,12 @@ def slips(f: Callable[..., Any], reference: Callable[..., Any]) -> Iterator[str]
         yield from _overwritten(steps)
     except Exception:  # a Python whose code is built in another way: there is nothing to say
         return
+
+
+def finds_positions(f: Callable[..., Any]) -> bool:
+    """Whether the code asks for positions: the `indices` of a sort or a topk, or an arg-function."""
+    names = getattr(getattr(innermost(f), "__code__", None), "co_names", ())
+    return not {"indices", "argsort", "argmax", "argmin"}.isdisjoint(names)
 
 
 def unused(f: Callable[..., Any]) -> Iterator[str]:

@@ -99,13 +99,14 @@ def recorded_claims(lesson: str, root: str | Path | None = None) -> Markdown:
     ]
     for one in known:
         record = records.get(one.id)
-        measured = "; ".join(_numbers(n) for n in record["numbers"]) if record else "not recorded here"
+        measured = _measured(one.id, record["numbers"], root) if record else "not recorded here"
         split = record.get("split", "test") if record else ""
         held = f"{sum(v is True for v in record['holds'])} of {len(record['holds'])}" if record else ""
         lines.append(f"| {one.statement} | {one.criterion} | {measured} | {split} | {held} |")
     return Markdown("\n".join(lines))
 
 
+MANY = 6  # numbers of a claim; of more than these the table of claims shows means
 # A figure in a text: the claim that measured it, and which of its numbers.
 FIGURE = re.compile(r"\{([\w.-]+):\s*(\w+)\}")
 AT_SMOKE = (
@@ -167,6 +168,13 @@ def recorded_numbers(claim: str, root: str | Path | None = None) -> dict[str, fl
 
 def _rounded(value: float) -> str:
     return f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}"
+
+
+def _measured(claim: str, numbers: list[dict[str, float | None]], root: str | Path | None) -> str:
+    """A seed after the other; of many numbers the means over the seeds, because nobody reads a wall of them."""
+    if max(map(len, numbers)) > MANY:
+        return f"means: {_numbers({**recorded_numbers(claim, root)})}"
+    return "; ".join(map(_numbers, numbers))
 
 
 def _numbers(numbers: dict[str, float | None]) -> str:

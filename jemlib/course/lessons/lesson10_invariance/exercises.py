@@ -215,6 +215,9 @@ declare(
             "signs is used nowhere: neither for h nor for the threshold.",
         ),
         "turned around": Edit("signs * h > -> signs * h <", "it fires below the threshold; f asks for above."),
+        "turned around, the threshold too": Edit(
+            "signs * h > -> signs * h <=", "it fires at the threshold and below; f asks for above: turn the sign round."
+        ),
         "threshold 0": Edit("firing_threshold(h, rate, signs) -> 0", "the threshold is 0; it comes from the rate."),
         "the rate as threshold": Edit(
             "firing_threshold(h, rate, signs) -> rate", "the rate is a share of images, not a threshold for h."
