@@ -41,6 +41,15 @@ def test_given_numbers_are_judged_instead(capsys):
     assert "loss = 0.14" in capsys.readouterr().out
 
 
+def test_of_many_numbers_a_claim_that_holds_prints_how_many_and_one_that_fails_prints_all(capsys):
+    many = {f"n{i}": 0.5 for i in range(11)}
+    claim("test.good", loss=0.14, **many)
+    said = capsys.readouterr().out
+    assert "measured: 12 numbers" in said and "n3" not in said
+    with pytest.raises(AssertionError, match=r"loss = 0\.2, n0 = 0\.5"):
+        claim("test.good", loss=0.2, **many)
+
+
 @pytest.mark.parametrize("scale", ["cpu", "gpu"])
 def test_a_claim_that_fails_raises_with_statement_criterion_and_numbers(scale, monkeypatch):
     monkeypatch.setenv("JEMLIB_SCALE", scale)
