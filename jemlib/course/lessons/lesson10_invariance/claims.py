@@ -510,7 +510,7 @@ register(
     Claim(
         # Written after the look at the three objectives, and before squares and products were measured.
         id="invariance.vicreg-holds-squares",
-        statement="VICReg spends dimensions on squares and products of latents that it holds already; SIGReg does not.",
+        statement="VICReg spends more of its dimensions than SIGReg on squares and products of latents.",
         lesson=LESSON,
         criterion="R2 summed over the 21 squares and products of Gaussian latents: VICReg >= SIGReg + 0.5",
         measure=lambda seed, scale: {
