@@ -52,8 +52,8 @@ class LossFile:
 def load_loss(source: str) -> LossFile:
     """The function that `FILE.py:function` names.
 
-    The file is run once, as an import would, and it stands alone: its folder is not searched for other modules, because
-    a change in one of them would not show in the hash.
+    The file is run once, as an import would, and it stands alone: its folder is not added to what is searched for
+    modules, because a change in one of them would not show in the hash.
 
     Raises:
         TypeError: the name is not that of a function.
@@ -123,17 +123,17 @@ def function_of(module: ModuleType, path: Path, name: str) -> Callable[..., Any]
             "would train, move to the GPU or keep in a checkpoint."
         )
     if not hasattr(found, "__name__"):  # a partial, say
-        found = named_like(found, name)
+        found = named_like(found, name, module)
     return found  # type: ignore[no-any-return]  # `vars` knows no types
 
 
-def named_like(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """The same callable with a name; its signature stays that of the callable."""
+def named_like(function: Callable[..., Any], name: str, module: ModuleType) -> Callable[..., Any]:
+    """The same callable as a function of this name in the module; its signature stays that of the callable."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
 
-    call.__name__ = name
+    call.__name__, call.__module__ = name, module.__name__
     call.__wrapped__ = function  # type: ignore[attr-defined]  # what `inspect.signature` follows
     return call
 
