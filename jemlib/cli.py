@@ -175,6 +175,13 @@ def evaluate(
     show_metrics(metrics, None)
     z = embeddings(method, scored)
     typer.echo(f"Diagnosis of the embeddings of {metrics['data']}/{split}: {diagnose(z)}")
+    loss = metrics["settings"].get("loss")
+    if isinstance(loss, dict):  # no number above sees embeddings that shrink in all directions at once
+        typer.echo(
+            f"Raw standard deviation {float(z.std(dim=0).mean()):.3g}; is that small? "
+            f"`jem collapse {metrics['method']} --loss {loss['file']}:{loss['function']}` measures it beside "
+            f"{metrics['method']}'s own."
+        )
     if out is not None:
         plots.diagnose(z, title=f"{metrics['method']}: embeddings of {metrics['data']}/{split}").savefig(out, dpi=150)
         typer.echo(f"Panel: {out}")

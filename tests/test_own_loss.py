@@ -368,7 +368,8 @@ def test_a_copy_of_vicregs_loss_trains_to_the_weights_of_vicreg_and_the_record_s
     again = jem("evaluate", folder)
     assert again.splitlines()[0] == said.splitlines()[0]
     assert "64 embeddings of 64 dimensions" in again
-    assert "collapse" in again.splitlines()[-1]
+    assert "collapse" in again.splitlines()[-2]
+    assert "`jem collapse vicreg --loss my_loss.py:mine` measures it beside vicreg's own." in again.splitlines()[-1]
     method, _ = restore(folder)
     assert same(method.state_dict(), weights(folder))
 
@@ -535,7 +536,7 @@ def test_a_loss_that_only_pulls_views_together_is_diagnosed_as_collapsed(
     long_enough = adjusted_scale("smoke", steps=40)
     monkeypatch.setitem(SCALES, "smoke", long_enough)
     jem("train", "vicreg", "--loss", "my_loss.py:towards_each_other", "--scale", "smoke", "--out", "run")
-    assert jem("evaluate", "run").splitlines()[-1].startswith("complete collapse: normalised std")
+    assert jem("evaluate", "run").splitlines()[-2].startswith("complete collapse: normalised std")
     said = jem("collapse", "vicreg", "--loss", "my_loss.py:towards_each_other", "--scale", "smoke", "--seeds", 1,
                "--out", "record.json")  # fmt: skip
     assert "seed 0: complete collapse: directional spread" in said
