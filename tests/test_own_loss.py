@@ -30,22 +30,33 @@ from jemlib.train import fit
 FEW = ("--scale", "smoke", "--limit", "64", "--set", "steps=2", "--set", "batch_size=16", "--set", "warmup=1")
 TINY = {"scale": "smoke", "steps": 2, "batch_size": 16, "warmup": 1}
 
-# VICReg, written once more, with its weights inside; only the total is returned.
+# A copy of VICReg with its weights inside; only the total is returned. In the same order, so that it is the same bit
+# for bit: the order in which gradients are added is that in which the terms were computed.
 VICREG = """
 import torch
 import torch.nn.functional as F
 
+from jemlib.losses.gram import gram
 
-def spread(z):
-    z = z - z.mean(dim=0)
-    cov = z.T @ z / (len(z) - 1)
-    hinge = torch.relu(1 - torch.sqrt(cov.diagonal() + 1e-4)).mean()
-    return hinge, cov.square().fill_diagonal_(0).sum() / len(cov)
+
+def covariance_matrix(z):
+    return gram((z - z.mean(dim=0)).T) / (z.shape[0] - 1)
+
+
+def hinge(cov):
+    return torch.relu(1.0 - torch.sqrt(cov.diagonal() + 1e-4)).mean()
+
+
+def penalty(cov):
+    return cov.square().fill_diagonal_(0).sum() / cov.shape[0]
 
 
 def mine(z_a, z_b):
-    (v_a, c_a), (v_b, c_b) = spread(z_a), spread(z_b)
-    return 25 * F.mse_loss(z_a, z_b) + 25 * ((v_a + v_b) / 2) + 1 * (c_a + c_b)
+    pull = F.mse_loss(z_a, z_b)
+    cov_a, cov_b = covariance_matrix(z_a), covariance_matrix(z_b)
+    spread = (hinge(cov_a) + hinge(cov_b)) / 2
+    off = penalty(cov_a) + penalty(cov_b)
+    return 25.0 * pull + 25.0 * spread + 1.0 * off
 
 
 def noisy(z_a, z_b):
@@ -54,6 +65,10 @@ def noisy(z_a, z_b):
 
 def towards_each_other(z_a, z_b):
     return -F.cosine_similarity(z_a, z_b).mean()
+
+
+def nearer(z_a, z_b):
+    return F.mse_loss(z_a, z_b)
 """
 
 
@@ -377,7 +392,7 @@ def test_a_copy_of_vicregs_loss_trains_to_the_weights_of_vicreg_and_the_record_s
 def test_a_changed_file_does_not_go_on_with_the_run_of_the_old_one(tmp_path: Path, images: Images) -> None:
     path = written()
     fit(build("vicreg", scale="smoke", loss=load_loss(f"{path}:mine")), images, out=tmp_path / "run", **TINY)
-    path.write_text(VICREG.replace("25 * F", "24 * F"))
+    path.write_text(VICREG.replace("25.0 * pull", "24.0 * pull"))
     changed = build("vicreg", scale="smoke", loss=load_loss(f"{path}:mine"))
     message = (
         r"settings\.loss\.sha256 '\w+' -> '\w+'\. The run began with mine of my_loss\.py as it was then, .* put the"
@@ -469,7 +484,7 @@ def test_the_board_grows_a_row_at_a_time_and_replaces_only_what_is_trained_again
     assert "| *raw pixels* | " in text
 
     jem(*command, "--loss", "my_loss.py:towards_each_other")
-    path.write_text(VICREG.replace("25 * F", "1 * F"))
+    path.write_text(VICREG.replace("25.0 * pull", "1.0 * pull"))
     jem(*command, "--loss", "my_loss.py:mine")
     now = rows(tmp_path / "board")
     assert list(now) == ["method vicreg", "mine", "towards_each_other"]
@@ -537,15 +552,19 @@ def test_a_loss_that_only_pulls_views_together_is_diagnosed_as_collapsed(
     monkeypatch.setitem(SCALES, "smoke", long_enough)
     jem("train", "vicreg", "--loss", "my_loss.py:towards_each_other", "--scale", "smoke", "--out", "run")
     assert jem("evaluate", "run").splitlines()[-2].startswith("complete collapse: normalised std")
-    said = jem("collapse", "vicreg", "--loss", "my_loss.py:towards_each_other", "--scale", "smoke", "--seeds", 1,
-               "--out", "record.json")  # fmt: skip
-    assert "seed 0: complete collapse: directional spread" in said
-    record = json.loads((tmp_path / "record.json").read_text())
-    assert record["loss"] == load_loss("my_loss.py:towards_each_other").record
-    assert record["intact"]["directional_spread"] > 0.3
     method, _ = restore(tmp_path / "run")
     z = F.normalize(embeddings(method, load("motifs", "validation", limit=100)), dim=1)
     assert (z @ z.T).min() > 0.9  # they do all point one way
+
+    # One that lets lengths shrink: directions are left on the way to the constant, and the size tells.
+    said = jem(
+        "collapse", "vicreg", "--loss", "my_loss.py:nearer", "--scale", "smoke", "--seeds", 1, "--out", "record.json"
+    )
+    assert "seed 0: complete collapse: embeddings shrank to 0.0" in said
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert record["loss"] == load_loss("my_loss.py:nearer").record
+    assert record["intact"]["directional_spread"] > 0.3
+    assert record["runs"][0]["directional_spread"] > 0.1
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def function_of(module: ModuleType, path: Path, name: str) -> Callable[..., Any]
         )
     if not hasattr(found, "__name__"):  # a partial, say
         found = named_like(found, name, module)
-    return found  # type: ignore[no-any-return]  # `vars` knows no types
+    return found
 
 
 def named_like(function: Callable[..., Any], name: str, module: ModuleType) -> Callable[..., Any]:
