@@ -90,20 +90,23 @@ def train(
 ) -> None:
     """Train METHOD, score it, write a run folder. The same command again goes on with a stopped run.
 
-    With --loss your own function takes the place of the method's. The frames, tensors first:
+    With --loss your own function takes the place of the method's. Frames, as arguments by position:
 
     \b
-    simclr, barlow_twins, vicreg, sigreg   f(z_a, z_b): embeddings (N, D) of two views, row i the same image
-    simsiam                                f(p_a, p_b, z_a, z_b): predictions and embeddings
-    byol                                   f(p_a, p_b, target_a, target_b): the targets have no gradient
-    simdino                                f(student, teacher): lists of embeddings, a tensor for each view
-    dino                                   f(student_logits, teacher_logits, center): lists of logits; the centre
-    swav                                   f(scores): a list of scores (N, K), a tensor for each view
-    pcl                                    f(v, prototypes, assignments, phi): in place of the prototype term
+    f(z_a, z_b)                          simclr, barlow_twins, vicreg, sigreg
+    f(p_a, p_b, z_a, z_b)                simsiam
+    f(p_a, p_b, target_a, target_b)      byol
+    f(student, teacher)                  simdino: a list of views each
+    f(student_logits, teacher_logits, center)     dino: lists, and the centre
+    f(scores)                            swav: a list of scores (N, K)
+    f(v, prototypes, assignments, phi)   pcl: its prototype term
 
-    It returns a scalar tensor, or a NamedTuple with `total` and what else is to be logged, and remembers nothing.
-    An argument with the name of an option of jemlib's own loss, such as `temperature`, is given the method's setting.
-    The run is recorded under the function's name and the SHA-256 of the file, and does not go on with a changed file.
+    z are embeddings (N, D) of two views, row i of both is the same image; p are predictions of the other view. An
+    argument with a name that `jem methods METHOD` lists, such as `temperature`, gets the setting of the method.
+
+    The function returns a scalar tensor, or a NamedTuple with `total` and what else is to be logged. It remembers
+    nothing from call to call. The run is recorded under its name and the SHA-256 of its file, has a folder of its own,
+    and does not go on with a changed file.
     """
     from jemlib.experiments import run
     from jemlib.methods import load_loss
