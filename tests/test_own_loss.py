@@ -168,8 +168,11 @@ def test_a_drive_letter_is_part_of_the_path() -> None:
     assert (PureWindowsPath(str(path)).name, name) == ("my_loss.py", "mine")
 
 
-def test_a_partial_goes_by_the_name_it_has_in_the_file() -> None:
-    written("from functools import partial\nfrom jemlib.losses import vicreg\nsoft = partial(vicreg, gamma=0.5)\n")
+def test_a_partial_and_a_lambda_go_by_the_name_they_have_in_the_file() -> None:
+    text = "from functools import partial\nfrom jemlib.losses import vicreg\nsoft = partial(vicreg, gamma=0.5)\n"
+    written(text + "pull = lambda z_a, z_b: (z_a - z_b).square().mean()\n")
+    assert load_loss("my_loss.py:pull").label.startswith("pull-")
+    assert build("vicreg", scale="smoke", loss=load_loss("my_loss.py:pull")).settings["loss"]["function"] == "pull"
     method = build("vicreg", scale="smoke", loss=load_loss("my_loss.py:soft"))
     assert method.whose_loss == "your soft"
     assert method.step(batch()).variance < build("vicreg", scale="smoke").step(batch()).variance

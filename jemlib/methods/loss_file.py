@@ -122,7 +122,7 @@ def function_of(module: ModuleType, path: Path, name: str) -> Callable[..., Any]
             f"{path}:{name} must be a function; got the module {type(found).__name__}, whose weights nothing here "
             "would train, move to the GPU or keep in a checkpoint."
         )
-    if not hasattr(found, "__name__"):  # a partial, say
+    if getattr(found, "__name__", "") != name:  # a lambda or a partial, say: it goes by the name it has here
         found = named_like(found, name, module)
     return found
 
