@@ -286,7 +286,7 @@ def near_zero(z: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        (lambda a, b: float(a.sum()), r"must return a scalar tensor; got .*, a float, which has no gradient"),
+        (lambda a, b: a.sum().item(), r"must return a scalar tensor; got .*, a float, which has no gradient"),
         (lambda a, b: None, r"a scalar tensor, or a NamedTuple with a field `total`; got None\. Is a `return`"),
         (lambda a, b: {"total": a.sum()}, r"must return a scalar tensor, or a NamedTuple with a field `total`; got"),
         (lambda a, b: (a - b).square().sum(dim=1), r"must return one number; got a float32 tensor of shape \(8,\)"),
