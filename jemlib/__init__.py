@@ -9,13 +9,13 @@ Rooms, from the bottom up (each imports only from those before it):
     data          images in memory: generated motifs, CIFAR-10, a folder
     views         recipes (what is drawn), making (the views of a batch), masks (of patches)
     nets          backbones, transformer, heads, predictors, momentum copies, remasking, features
-    methods       one file a method: the modules it owns and its one training step
+    methods       one file a method: the modules it owns and its one training step; a loss of one's own in its frame
     train         loop and step, order of the images, history, checkpoint, optimizers, device
     evaluate      scores (kNN, linear probe) with their protocol; factors, clusters, maps
     diagnose      collapse diagnostics
     invariance    firing (units and RIS); trajectories (images that differ in one factor)
     theory        collapse made precise; the linear dynamics of learning
-    experiments   runs (names to numbers), comparison, baselines, removals, bench, bench_losses, gpu
+    experiments   runs (names to numbers), comparison, own (one's own loss), baselines, removals, benchmarks, gpu
     environment   `jem check-env`
     plots         style, pictures, widgets
     course        machinery (exercises, checks, claims), build (notebooks, README), lessons (a house for each)

@@ -25,6 +25,14 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="A setting of the method or the scale, NAME=VALUE; may be repeated."),
 ]
+LossOption = Annotated[
+    str | None,
+    typer.Option(
+        "--loss",
+        metavar="FILE.py:FUNCTION",
+        help="Train with your own function in METHOD's frame; `jem methods METHOD` says what it is given.",
+    ),
+]
 LimitOption = Annotated[int | None, typer.Option(help="Use only this many training images.")]
 
 
@@ -78,12 +86,34 @@ def train(
     limit: LimitOption = None,
     split: Annotated[str, typer.Option(help="Score on validation while you choose, on test to report.")] = "test",
     settings: SetOption = None,
+    loss: LossOption = None,
 ) -> None:
-    """Train METHOD, score it, write a run folder. The same command again goes on with a stopped run."""
-    from jemlib.experiments import run
+    """Train METHOD, score it, write a run folder. The same command again goes on with a stopped run.
 
-    out = out or Path("runs") / f"{method}-{seed}"
-    arguments = split_settings(method, settings, limit)
+    With --loss your own function takes the place of the method's. Frames, as arguments by position:
+
+    \b
+    f(z_a, z_b)                          simclr, barlow_twins, vicreg, sigreg
+    f(p_a, p_b, z_a, z_b)                simsiam
+    f(p_a, p_b, target_a, target_b)      byol
+    f(student, teacher)                  simdino: a list of views each
+    f(student_logits, teacher_logits, center)     dino: lists, and the centre
+    f(scores)                            swav: a list of scores (N, K)
+    f(v, prototypes, assignments, phi)   pcl: its prototype term
+
+    z are embeddings (N, D) of two views, row i of both is the same image; p are predictions of the other view. An
+    argument with a name that `jem methods METHOD` lists, such as `temperature`, gets the setting of the method.
+
+    The function returns a scalar tensor, or a NamedTuple with `total` and what else is to be logged. It remembers
+    nothing from call to call. The run is recorded under its name and the SHA-256 of its file, has a folder of its own,
+    and does not go on with a changed file.
+    """
+    from jemlib.experiments import run
+    from jemlib.methods import load_loss
+
+    own = load_loss(loss) if loss is not None else None
+    out = out or Path("runs") / f"{own.label if own else method}-{seed}"
+    arguments = split_settings(method, settings, limit) | {"loss": own}
     finished = run(method, data=data, root=root, scale=scale, seed=seed, out=out, split=split, **arguments)
     if finished.history.interrupted:
         typer.echo(f"Stopped. {out} holds the checkpoint; the same command goes on from it.")
@@ -93,13 +123,14 @@ def train(
 
 @app.command()
 def methods(name: Annotated[str | None, typer.Argument(metavar="METHOD", help="None: all.")] = None) -> None:
-    """What can be trained; with METHOD, its settings: default, range and meaning."""
+    """What can be trained; with METHOD, its settings (default, range and meaning) and what it gives a --loss."""
     from jemlib import validate
     from jemlib.methods import METHODS
     from jemlib.methods.settings import described
 
     if name is not None:
-        typer.echo(described(METHODS[validate.choice("METHOD", name, METHODS)].Settings))
+        chosen = METHODS[validate.choice("METHOD", name, METHODS)]
+        typer.echo(f"{described(chosen.Settings)}\nA loss gets by position: {chosen.frame()}")
         return
     for key, method in METHODS.items():
         typer.echo(f"{key:14s}{(method.__doc__ or '').partition(chr(10))[0]}")
@@ -107,8 +138,10 @@ def methods(name: Annotated[str | None, typer.Argument(metavar="METHOD", help="N
 
 def show_metrics(metrics: dict[str, Any], out: Path | None) -> None:
     """The figures of a run, their protocol, and where the files are."""
+    from jemlib.experiments.runs import title
+
     typer.echo(
-        f"{metrics['method']} on {metrics['data']}/{metrics['split']}: kNN {metrics['knn']:.3f}, "
+        f"{title(metrics)} on {metrics['data']}/{metrics['split']}: kNN {metrics['knn']:.3f}, "
         f"linear {metrics['linear']:.3f}, RankMe {metrics['rankme']:.0f} of {metrics['dimensions']}, "
         f"normalised std {metrics['normalized_std']:.2f}; {metrics['steps']} steps, "
         f"{metrics['images_seen']:,} images in {metrics['train_seconds']:.0f} s"
@@ -127,9 +160,10 @@ def evaluate(
     limit: LimitOption = None,
     out: Annotated[Path | None, typer.Option(help="Also draw the diagnosis panel into this file.")] = None,
 ) -> None:
-    """Score the weights of RUN again: kNN, linear probe and the collapse diagnostics."""
+    """Score the weights of RUN again: kNN, linear probe, and the collapse diagnosis of its embeddings."""
     from jemlib import plots, validate
     from jemlib.data import load
+    from jemlib.diagnose import diagnose
     from jemlib.evaluate import embeddings
     from jemlib.experiments import runs as experiment
 
@@ -142,8 +176,16 @@ def evaluate(
     scored = experiment.load_scored(source, split, root, scale)
     metrics |= experiment.score(method, train_images, scored)
     show_metrics(metrics, None)
+    z = embeddings(method, scored)
+    typer.echo(f"Diagnosis of the embeddings of {metrics['data']}/{split}: {diagnose(z)}")
+    loss = metrics["settings"].get("loss")
+    if isinstance(loss, dict):  # no number above sees embeddings that shrink in all directions at once
+        typer.echo(
+            f"Raw standard deviation {float(z.std(dim=0).mean()):.3g}; is that small? "
+            f"`jem collapse {metrics['method']} --loss {loss['file']}:{loss['function']}` measures it beside "
+            f"{metrics['method']}'s own."
+        )
     if out is not None:
-        z = embeddings(method, scored)
         plots.diagnose(z, title=f"{metrics['method']}: embeddings of {metrics['data']}/{split}").savefig(out, dpi=150)
         typer.echo(f"Panel: {out}")
 
@@ -159,13 +201,24 @@ def compare(
     limit: LimitOption = None,
     supervised: Annotated[bool, typer.Option(help="Train the supervised row too.")] = True,
     settings: SetOption = None,
+    loss: LossOption = None,
 ) -> None:
-    """Train several METHODS under one budget and protocol; a table, a plot, a JSON record."""
+    """Train several METHODS under one budget and protocol; a table, a plot, a JSON record.
+
+    With --loss and one METHOD your function is trained in its frame, and gets a row on the board beside the recorded
+    methods: results/board.md, or --out. A row of the same function, file and frame is replaced, the others stay. It is
+    scored on test: choose with `jem train --split validation`.
+    """
     from jemlib import plots
     from jemlib.experiments import compare as run_all
     from jemlib.experiments import markdown_table
     from jemlib.methods import SELF_SUPERVISED
 
+    if loss is not None:
+        given = {"data": data, "root": root, "scale": scale, "seeds": seeds, "supervised": supervised}
+        name = one_frame(names)
+        enter_board(name, loss, out or Path("results"), **given, **split_settings(name, settings, limit))
+        return
     out = out or Path("runs") / "compare"
     arguments = split_settings(None, settings, limit)
     arguments.pop("settings")
@@ -185,22 +238,67 @@ def compare(
     typer.echo(f"Files: {out / 'compare.json'}, {out / 'compare.md'}, {out / 'compare.png'}")
 
 
+def one_frame(names: list[str] | None) -> str:
+    """The METHOD whose frame a --loss has."""
+    from jemlib import validate
+    from jemlib.methods import METHODS
+
+    if not names or len(names) != 1:
+        raise ValueError(f"--loss needs one METHOD, whose frame it has, such as vicreg; got {names or 'none'}.")
+    return validate.choice("method", names[0], METHODS)
+
+
+def enter_board(name: str, loss: str, out: Path, **arguments: Any) -> None:
+    """`jem compare METHOD --loss`: the row, the board, and where it lies."""
+    from jemlib import plots
+    from jemlib.experiments import board, markdown_table
+    from jemlib.methods import load_loss
+
+    own = load_loss(loss)
+    table = board(name, own, out=out, **arguments)
+    plots.comparison(table).savefig(out / "board.png", dpi=150)
+    typer.echo(markdown_table(table))
+    typer.echo(f"{own.function.__name__} is of {own.path.name}, sha256 {own.sha256}.")
+    typer.echo(f"Protocol: {table['protocol']}.")
+    typer.echo(f"Files: {out / 'board.json'}, {out / 'board.md'}, {out / 'board.png'}")
+
+
 @app.command()
 def collapse(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Removals such as simsiam.stop-gradient; none: all.")
+        list[str] | None,
+        typer.Argument(help="Removals such as simsiam.stop-gradient; none: all. With --loss a METHOD."),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Runs of each removal.")] = 3,
     scale: ScaleOption = None,
-    out: Annotated[Path, typer.Option(help="The record.")] = Path("runs/collapse.json"),
+    out: Annotated[Path | None, typer.Option(help="The record. Default: runs/collapse.json.")] = None,
+    loss: LossOption = None,
 ) -> None:
-    """Take away what keeps each method from collapsing, and measure which diagnostic sees it."""
+    """Take away what keeps each method from collapsing, and measure which diagnostic sees it.
+
+    With --loss: train your function in the frame of one METHOD, and measure how far it collapses beside the method.
+    """
     from jemlib.experiments.removals import run_removals, table
 
+    if loss is not None:
+        show_collapse(one_frame(names), loss, seeds, scale, out)
+        return
+    out = out or Path("runs/collapse.json")
     record = run_removals(names or None, seeds=seeds, scale=scale, out=out)
     typer.echo(table(record))
     crossed = [row["all_cross"] for row in record["rows"]]
     typer.echo(f"{sum(crossed)} of {len(crossed)} removals crossed their threshold on all seeds. Record: {out}")
+
+
+def show_collapse(name: str, loss: str, seeds: int, scale: str | None, out: Path | None) -> None:
+    """`jem collapse METHOD --loss`."""
+    from jemlib.experiments.own import collapse_text, diagnose_loss
+    from jemlib.methods import load_loss
+
+    own = load_loss(loss)
+    out = out or Path("runs") / f"collapse-{own.label}.json"
+    record = diagnose_loss(name, own, seeds=seeds, scale=scale, out=out)
+    typer.echo(f"{record['name']}, sha256 {own.sha256[:8]}:\n{collapse_text(record)}\nRecord: {out}")
 
 
 @app.command()

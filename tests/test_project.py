@@ -159,7 +159,9 @@ def test_python_m_jemlib_is_the_jem_command() -> None:
     assert "no-such-run" in result.stderr
 
 
-@pytest.mark.parametrize(("typed", "offered"), [("jem tr", "train"), ("jem train --sc", "--scale")])
+@pytest.mark.parametrize(
+    ("typed", "offered"), [("jem tr", "train"), ("jem train --sc", "--scale"), ("jem train --lo", "--loss")]
+)
 def test_a_shell_completes_commands_and_options(typed: str, offered: str) -> None:
     asked = {"_JEM_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
     assert CliRunner().invoke(app, [], prog_name="jem", env=asked).output.split() == [offered]

@@ -71,6 +71,20 @@ def test_nothing_in_a_step_that_does_not_check_looks_at_a_value(
     assert name == "supervised" or looking.seen  # so the recorder sees
 
 
+def test_a_loss_of_ones_own_is_looked_at_in_its_first_call_and_where_the_step_checks(images: Images) -> None:
+    method = build("vicreg", scale="smoke", loss=lambda a, b: vicreg(a, b).total).train()
+    optimizer, seen = build_optimizer("sgd", method, 1e-3, 1e-4), []
+    generator, index = torch.Generator().manual_seed(0), torch.arange(32)
+    made = method.make_views(images.pixels[index], generator)
+    method.make_views = lambda pixels, generator: made  # type: ignore[method-assign]
+    for check in (False, True, True, False):
+        with Waits() as waits:
+            train_step(method, optimizer, images, index, generator, check=check)
+        seen.append(len(waits.seen))
+    assert seen[0] == seen[3] == 0
+    assert seen[1] > seen[2] > 0
+
+
 @pytest.mark.cuda
 @pytest.mark.parametrize("name", METHODS)
 def test_a_step_on_a_gpu_waits_for_nothing(name: str, images: Images) -> None:

@@ -96,7 +96,7 @@ def markdown_table(table: dict[str, Any]) -> str:
         lines.append(f"| *{name}* | {row['knn']:.3f} | {row['linear']:.3f} | | | {row['seconds']:.0f} |")
     formats = {"knn": ".3f", "linear": ".3f", "rankme": ".0f", "normalized_std": ".2f", "train_seconds": ".0f"}
     for row in table["rows"]:
-        cells = [row["method"]]
+        cells = [row.get("label", row["method"])]
         for column, form in formats.items():
             deviation = f" (± {row[column]['std']:{form}})" if row["seeds"] > 1 else ""
             cells.append(f"{row[column]['mean']:{form}}{deviation}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import statistics
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,9 +135,21 @@ def measure(
     Returns:
         The diagnostics by name, kNN of the backbone's features, the last terms of the loss, and the seconds.
     """
-    scale = adjusted_scale(scale)
     settings = removal.common | ({} if intact else removal.settings)
-    method = build(removal.method, scale=scale, seed=seed, **settings)
+    return measured(removal.method, settings, seed=seed, scale=scale)
+
+
+def measured(
+    name: str,
+    settings: dict[str, Any],
+    *,
+    seed: int = 0,
+    scale: str | Scale | None = None,
+    loss: Callable[..., Any] | None = None,
+) -> dict[str, Any]:
+    """What `measure` returns, of a method with these settings, and with a loss of one's own if there is one."""
+    scale = adjusted_scale(scale)
+    method = build(name, scale=scale, seed=seed, loss=loss, **settings)
     train = load(scale.data, "train", limit=scale.limit)
     held_out = load(scale.data, "validation", limit=scale.limit if scale.name == "smoke" else None)
     history = fit(method, train, scale=scale, seed=seed)

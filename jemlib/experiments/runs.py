@@ -6,6 +6,7 @@ import dataclasses
 import json
 import pickle
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +20,7 @@ from jemlib.data import Images, load
 from jemlib.diagnose import normalized_std, rankme
 from jemlib.evaluate import embeddings, evaluate
 from jemlib.files import write_json, write_torch
-from jemlib.methods import Method, build, known_settings, settings_for
+from jemlib.methods import Method, build, check_loss, known_settings, settings_for
 from jemlib.scales import Scale, adjusted_scale
 from jemlib.train import History, fit
 
@@ -55,6 +56,7 @@ def run(
     out: str | Path | None = None,
     split: str = "test",
     settings: dict[str, Any] | None = None,
+    loss: Callable[..., Any] | None = None,
     **overrides: Any,
 ) -> Run:
     """Train one method and measure it.
@@ -68,18 +70,22 @@ def run(
         out: run folder; None writes nothing. A run that was stopped goes on; a complete one is read, not repeated.
         split: "validation" while you choose settings; "test" for the number you report.
         settings: of the method, such as `{"lambd": 0.01}`.
+        loss: train with this function in the frame of the method, see `jemlib.methods.build`.
         overrides: numbers of the scale, such as `steps=200`.
 
     Raises:
+        TypeError: the loss cannot be called in the frame.
         ValueError: an unknown name or setting, or `out` holds another run.
     """
     scale = adjusted_scale(scale, **overrides)
     validate.choice("split", split, ("validation", "test"))
     settings_for(name, scale, **(settings or {}))  # before anything is loaded
+    if loss is not None:
+        check_loss(name, loss, settings or {})
     source = data or scale.data
     train = load(source, "train", root=root, limit=scale.limit)
     classes = {"classes": len(train.class_names)} if "classes" in known_settings(name) else {}
-    method = build(name, scale=scale, seed=seed, **(classes | (settings or {})))
+    method = build(name, scale=scale, seed=seed, loss=loss, **(classes | (settings or {})))
     history = fit(method, train, scale=scale, seed=seed, out=out)
     if history.interrupted:
         return Run(method, history, {})
@@ -135,6 +141,16 @@ def metrics_of(
     }
 
 
+def title(metrics: dict[str, Any]) -> str:
+    """What a run trained: the method, or one's own function, its file and hash, and the method whose frame it had."""
+    loss = metrics["settings"].get("loss")
+    if loss is None:
+        return str(metrics["method"])
+    # A function that came from no file is known by its name alone.
+    mine = loss if isinstance(loss, str) else f"{loss['function']} ({loss['file']}, sha256 {loss['sha256'][:8]})"
+    return f"{mine} in the frame of {metrics['method']}"
+
+
 def scale_of(metrics: dict[str, Any]) -> Scale:
     """The scale that a run was made with."""
     recipe = dict(metrics["recipe"])
@@ -159,11 +175,14 @@ def read_run(folder: str | Path) -> dict[str, Any]:
 def restore(folder: str | Path) -> tuple[Method, dict[str, Any]]:
     """The trained method of a complete run folder, and its metrics.
 
+    A loss of one's own does not come back: to score weights nobody needs it. The metrics say whose it was.
+
     Raises:
         ValueError: the folder holds no complete run, or its weights cannot be read.
     """
     metrics = read_run(folder)
-    method = build(metrics["method"], seed=metrics["seed"], **metrics["settings"])
+    settings = {name: value for name, value in metrics["settings"].items() if name != "loss"}
+    method = build(metrics["method"], seed=metrics["seed"], **settings)
     path = Path(folder) / "weights.pt"
     try:
         method.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))

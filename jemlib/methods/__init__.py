@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from jemlib import validate
 from jemlib.methods.barlow_twins import BarlowTwins
 from jemlib.methods.byol import BYOL
 from jemlib.methods.dino import DINO
+from jemlib.methods.loss_file import LossFile, load_loss
 from jemlib.methods.method import Batch, Method
 from jemlib.methods.pcl import PCL
 from jemlib.methods.settings import in_order
@@ -39,6 +40,7 @@ __all__ = [
     "SELF_SUPERVISED",
     "BarlowTwins",
     "Batch",
+    "LossFile",
     "Method",
     "SIGReg",
     "SimCLR",
@@ -48,7 +50,9 @@ __all__ = [
     "SwAV",
     "VICReg",
     "build",
+    "check_loss",
     "known_settings",
+    "load_loss",
     "scale_settings",
     "settings_for",
 ]
@@ -84,6 +88,23 @@ def settings_for(name: str, scale: str | Scale | None = None, **settings: Any) -
     return METHODS[name].Settings(**(scale_settings(name, scale) | settings))
 
 
+def check_loss(name: str, loss: object, settings: Iterable[str] = ()) -> None:
+    """Refuse a loss that cannot be called in the frame of a method, or to which a setting that is given means nothing.
+
+    Raises:
+        TypeError: it is no function, takes too few tensors, or wants an argument that the frame does not give.
+        ValueError: one of the settings goes to jemlib's own loss, and this one has no argument of that name.
+    """
+    if not callable(loss):
+        raise TypeError(f"loss must be a function; got {validate.describe(loss)}.")
+    ignored = METHODS[name].frame().ignored(loss, settings)
+    if ignored:
+        raise ValueError(
+            f"{ignored[0]} is a setting of jemlib's {name}, and would change nothing: "
+            f"{getattr(loss, '__name__', type(loss).__name__)} has no argument of that name."
+        )
+
+
 def build(
     name: str,
     *,
@@ -98,17 +119,18 @@ def build(
         name: one of `METHODS`.
         scale: "smoke", "cpu", "gpu" or a `Scale`, for the settings in `scale_settings`; None: the current one.
         seed: of the initial weights.
-        loss: train with this function instead of jemlib's, `METHODS[name].loss_function`: same arguments, and the same
-            results in the same order, or the total alone.
+        loss: train with this function instead of jemlib's, `METHODS[name].loss_function`, in the frame of the method:
+            `METHODS[name].frame()` says what it gets. It returns a scalar tensor, a NamedTuple with `total`, or the
+            results of jemlib's function in their order. A function that a record can name again: `load_loss`.
         settings: see `known_settings(name)`.
 
     Raises:
-        TypeError, ValueError: as `settings_for`; loss is no function.
+        TypeError, ValueError: as `settings_for` and `check_loss`.
     """
     config = settings_for(name, scale, **settings)
     validate.seed(seed)
-    if loss is not None and not callable(loss):
-        raise TypeError(f"loss must be a function; got {validate.describe(loss)}.")
+    if loss is not None:
+        check_loss(name, loss, settings)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return METHODS[name](loss, **vars(config))

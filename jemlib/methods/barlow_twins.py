@@ -30,4 +30,5 @@ class BarlowTwins(Method):
         loss: BarlowTwinsLoss = self.loss(z_a, z_b, self.config.lambd)
         if self.config.invariance == 1:
             return loss
-        return loss._replace(total=self.config.invariance * loss.invariance + self.config.lambd * loss.redundancy)
+        invariance, redundancy = (self.term(loss, n, "invariance other than 1") for n in ("invariance", "redundancy"))
+        return loss._replace(total=self.config.invariance * invariance + self.config.lambd * redundancy)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from jemlib import validate
 from jemlib.data import Images
 from jemlib.losses.precision import full_precision
+from jemlib.methods.frame import Frame, check_first, check_total
+from jemlib.methods.loss_file import LossFile
 from jemlib.methods.settings import BaseSettings, described, setting
 from jemlib.nets import BACKBONES, WAYS, build_backbone, encode_masked, head
 from jemlib.views import Views, as_setting, make_views, patch_mask, resolve
+
+# Added to the seed of a step, so that what a loss of one's own draws is not what the views were drawn from.
+OWN_DRAWS = 0x10557
 
 
 @dataclass(frozen=True)
@@ -36,17 +43,13 @@ class Batch:
     generator: torch.Generator | None = None
 
 
-class Total(NamedTuple):
-    """The loss of a function that returns one number."""
-
-    total: Tensor
-
-
 class Method(nn.Module):
     """A joint-embedding method. Subclasses say in `step` how a batch becomes a loss.
 
     Args:
-        loss: a function to train with instead of the class's `loss_function`: same arguments, same order of results.
+        loss: a function to train with instead of the class's `loss_function`, called in the method's `frame`: it gets
+            the tensors by position, and of the rest what it names. It returns a scalar, a NamedTuple with `total`, or
+            the results of jemlib's function in their order. It must remember nothing from call to call.
         settings: see `Settings`; listed below and by `jem methods NAME`.
     """
 
@@ -86,13 +89,25 @@ class Method(nn.Module):
         self.projector = head(self.backbone.dim, widths, normalize_output=self.config.normalize_output)
         self.dim = widths[-1] if widths else self.backbone.dim
         self.own_loss = loss
+        self.looking, self.looked = False, False  # is this a step of a training run; has its first call been checked
+        if loss is not None:
+            self.frame().wanted(loss)  # refuses what cannot be called
+
+    @classmethod
+    def frame(cls) -> Frame:
+        """What this method gives its loss."""
+        return Frame(cls.name, cls.loss_function)
 
     @property
     def settings(self) -> dict[str, Any]:
         """All settings as JSON knows them: what a run folder records, and what builds the method again."""
         record = {name: list(v) if isinstance(v, tuple) else v for name, v in vars(self.config).items()}
         record["views"] = as_setting(self.config.views)
-        return record if self.own_loss is None else {**record, "loss": self.whose_loss}
+        if self.own_loss is None:
+            return record
+        for name in self.frame().ignored(self.own_loss, list(record)):
+            del record[name]  # it goes to jemlib's loss alone
+        return {**record, "loss": self.own_loss.record if isinstance(self.own_loss, LossFile) else self.whose_loss}
 
     @property
     def whose_loss(self) -> str:
@@ -110,13 +125,43 @@ class Method(nn.Module):
         """The loss function's result as a NamedTuple whose first field is `total`."""
         if self.own_loss is None:
             return type(self).loss_function(*args, **kwargs)
+        frame, whose = self.frame(), self.whose_loss
+        given, named = frame.arguments(self.own_loss, args, kwargs)
         # As jemlib's own: outside autocast, on float32.
-        found = full_precision(self.own_loss)(*(a.float() if _is_half(a) else a for a in args), **kwargs)
-        if isinstance(found, Tensor):
-            return Total(found)
-        # A plain tuple gets the names of jemlib's result.
-        named = inspect.get_annotations(type(self).loss_function, eval_str=True)["return"]
-        return found if hasattr(found, "_asdict") else named(*found)
+        given = [_as_full(value) for value in given]
+        found = frame.named(full_precision(self.own_loss)(*given, **named), whose)
+        if self.looking and not self.looked and validate.may_look(found.total):
+            check_first(found.total, given, whose)
+            self.looked = True
+        check_total(found.total, whose)
+        return found
+
+    @contextmanager
+    def training_step(self, batch: Batch) -> Iterator[None]:
+        """Around a step of a training run: a loss of one's own is looked at, and draws by the seed of the step.
+
+        So a function that calls `torch.rand` draws the same in a resumed run. jemlib's own take `batch.generator`.
+        """
+        if self.own_loss is None or batch.generator is None:
+            yield
+            return
+        device = batch.views[0].device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(batch.generator.initial_seed() ^ OWN_DRAWS)
+            self.looking = True
+            try:
+                yield
+            finally:
+                self.looking = False
+
+    def term(self, loss: Any, name: str, setting: str) -> Tensor:
+        """A named term of a loss, which a setting puts in place of the total; one's own may not have it."""
+        if not hasattr(loss, name):
+            raise ValueError(
+                f"{setting} needs the term {name!r} of the loss, and {self.whose_loss} returns no such term."
+            )
+        value: Tensor = getattr(loss, name)
+        return value
 
     def embed(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Normalised images `(N, 3, 32, 32)` -> embeddings `(N, D)`, on which the loss works."""
@@ -152,8 +197,11 @@ class Method(nn.Module):
         """Called after each optimiser step; `progress` is in (0, 1]. Momentum encoders move here."""
 
 
-def _is_half(value: object) -> bool:
-    return isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16)
+def _as_full(value: Any) -> Any:
+    """16-bit tensors, and those in a list of views, as float32; anything else as it is."""
+    if isinstance(value, (list, tuple)):
+        return [_as_full(one) for one in value]
+    return value.float() if isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16) else value
 
 
 def images_of(batch: Batch) -> tuple[Images, Tensor]:

@@ -25,4 +25,6 @@ class SimCLR(Method):
     def step(self, batch: Batch) -> ContrastiveLoss:
         z_a, z_b = self.embed_views(batch)
         loss: ContrastiveLoss = self.loss(z_a, z_b, self.config.temperature)
-        return loss if self.config.negatives else loss._replace(total=loss.alignment)
+        if self.config.negatives:
+            return loss
+        return loss._replace(total=self.term(loss, "alignment", "negatives = False"))

@@ -61,7 +61,10 @@ class Checkpoint:
                 raise ValueError(f"{path} is not valid JSON. Delete the folder or choose another.") from error
             changed = differences(before, self.settings)
             if changed:
-                raise ValueError(f"{self.folder} holds a run with other settings: {'; '.join(changed)}.")
+                what = "; ".join(changed)
+                raise ValueError(
+                    f"{self.folder} holds a run with other settings: {what}.{advice(before, self.settings)}"
+                )
 
     def begin(self) -> None:
         """Note down whose folder it is. A run whose first step fails leaves no settings that would refuse the next."""
@@ -86,10 +89,26 @@ class Checkpoint:
             "history": history.rows,
             "done": done,
             "seconds": seconds,
+            "settings": self.settings,  # a checkpoint by itself says what it is of, and whose loss
         }
         write_torch(self.folder / "checkpoint.pt", state)
         if history.rows:
             history.save(self.folder / "history.csv")
+
+
+def advice(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """What to do where only the file of a loss of one's own is another; empty otherwise.
+
+    It is refused, not warned of: weights that two objectives have trained are those of neither, and the record would
+    name the second alone.
+    """
+    old, new = ((run.get("settings") or {}).get("loss") for run in (before, now))
+    if old == new or not (isinstance(old, dict) and isinstance(new, dict)):
+        return ""
+    return (
+        f" The run began with {old['function']} of {old['file']} as it was then, and must end with that: put the file "
+        "back, or train the changed one in another folder."
+    )
 
 
 def differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:

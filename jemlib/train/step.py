@@ -58,7 +58,8 @@ def train_step(
 def step_or_explain(method: Method, batch: Batch, step: int) -> Any:
     """The method's step; non-finite embeddings are reported as what they are: a run that diverged."""
     try:
-        return method.step(batch)
+        with method.training_step(batch):
+            return method.step(batch)
     except ValueError as error:
         if "must be finite" not in str(error):
             raise
