@@ -166,6 +166,7 @@ def test_a_jump_is_ten_steps_after_an_e_step_against_ten_before() -> None:
         ("pcl.clusters-become-classes", (0.2, 0.6), (0.5, 0.6)),
         ("pcl.clusters-find-classes", (0.7, 0.6), (0.6, 0.6)),
         ("pcl.learns", (0.6, 0.25), (0.5, 0.25)),
+        ("pcl.clusters-cost-the-network", (0.7, 0.8), (0.7, 0.74)),
     ],
 )
 def test_a_claim_holds_and_fails_where_it_should(id: str, good: tuple[float, ...], bad: tuple[float, ...]) -> None:

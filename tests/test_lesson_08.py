@@ -106,6 +106,15 @@ def test_the_linear_claims_hold_for_a_seed(seed: int) -> None:
     assert losses.evaluate(own.linear_losses(seed)), own.linear_losses(seed)
 
 
+def test_the_claims_of_the_narrow_net_ask_for_opposite_things_of_a_short_and_a_whole_run() -> None:
+    short = claims.known()["byol_simsiam.a-narrow-net-does-not-show-it-so-soon"]
+    whole = claims.known()["byol_simsiam.a-narrow-net-loses-directions"]
+    for numbers, fell in (({"narrow": 7.1, "wide": 10.0}, False), ({"narrow": 6.9, "wide": 10.0}, True)):
+        assert short.evaluate(numbers) is not fell
+        assert whole.evaluate(numbers) is fell
+    assert set(whole.measure(0, SCALES["smoke"])) == {"narrow", "wide"}
+
+
 def test_the_claim_of_the_parts_fails_when_a_third_cell_stands_or_one_of_the_two_falls() -> None:
     claim = claims.known()["byol_simsiam.two-parts-hold"]
     fine = {own.cell_name(parts): 0.01 for parts in CELLS} | {"PSM": 0.5, "PS": 0.5}
