@@ -17,6 +17,7 @@ from jemlib.data import load
 from jemlib.experiments.parts import CELLS
 from jemlib.losses import byol
 from jemlib.methods import build
+from jemlib.scales import SCALES
 from jemlib.theory import cosine_mode_dynamics, fixed_points, mode_dynamics
 from jemlib.views import normalize
 
