@@ -107,11 +107,8 @@ def test_the_linear_claims_hold_for_a_seed(seed: int) -> None:
     assert losses.evaluate(own.linear_losses(seed)), own.linear_losses(seed)
 
 
-def test_the_claims_of_the_narrow_net_ask_more_of_a_whole_run_than_of_a_short_one() -> None:
-    short = claims.known()["byol_simsiam.a-narrow-net-does-not-show-it-so-soon"]
+def test_the_claim_of_the_narrow_net_allows_it_a_tenth_fewer_directions() -> None:
     whole = claims.known()["byol_simsiam.a-narrow-net-keeps-its-directions"]
-    assert short.evaluate({"narrow": 7.1, "wide": 10.0})
-    assert not short.evaluate({"narrow": 6.9, "wide": 10.0})
     assert whole.evaluate({"narrow": 9.1, "wide": 10.0})
     assert not whole.evaluate({"narrow": 8.9, "wide": 10.0})
     assert set(whole.measure(0, SCALES["smoke"])) == {"narrow", "wide"}
