@@ -1242,6 +1242,11 @@ declare(
             "torch.maximum(up[classes == y].mean(dim=0), down[classes == y].mean(dim=0))",
             "all images of a class were pooled; both the sign and the mean belong to a trajectory.",
         ),
+        "a sign for each image": Edit(
+            "rates.sum(dim=0) / (rates > 0).sum(dim=0).clamp(min=1) -> "
+            "torch.maximum(up, down)[classes == y].mean(dim=0)",
+            "the sign was chosen for each image, and the images of a class were pooled; both belong to a trajectory.",
+        ),
         "transposed": Edit("torch.stack(rows) -> torch.stack(rows, dim=1)", "that is (U, C); rows are the classes."),
         "no care for 0/0": Edit(
             ".clamp(min=1) ->", "0/0 is NaN where a unit fires on no trajectory of the class; its entry is 0."
@@ -1499,6 +1504,10 @@ declare(
         "the angle itself": Edit(
             "angle.cos(), angle.sin() -> angle, angle",
             "those are angles, which jump after a full turn; take their cosine and sine.",
+        ),
+        "shares": Edit(
+            "angle.cos(), angle.sin() -> values % period / period, 1 - values % period / period",
+            "the share of a period and what is left of it lie on a line; take cosine and sine of the angle.",
         ),
         "remainder only": Edit(
             "values / period -> (values % period)",
