@@ -6,6 +6,7 @@ import ipywidgets
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from matplotlib.figure import Figure
 from pictures import assert_nothing_is_cut_off
 from torch.testing import assert_close
 
@@ -49,7 +50,7 @@ def test_every_picture_draws_with_nothing_cut_off_and_leaves_no_figure_open(draw
 
 
 def test_the_widget_has_a_slider_for_each_number(monkeypatch) -> None:
-    monkeypatch.setattr(figures, "portrait", lambda eta, alpha_p, momentum, sigma2: plt.figure())
+    monkeypatch.setattr(figures, "portrait", lambda eta, alpha_p, momentum, sigma2: Figure())
     widget = figures.portrait_widget()
     sliders = [child for child in widget.children if isinstance(child, ipywidgets.SelectionSlider)]
     assert [slider.description for slider in sliders] == ["eta", "alpha_p", "momentum", "sigma2"]
