@@ -256,7 +256,7 @@ def test_squares_and_products_are_uncorrelated_with_each_other_and_with_the_late
 
 
 def test_an_embedding_that_holds_two_latents_and_a_square_counts_two_and_one(monkeypatch) -> None:
-    monkeypatch.setattr(small, "latent_run", lambda *_: None)
+    monkeypatch.setattr(small, "trained_on_latents", lambda *_: None)
 
     def embedded(net, objective, images):
         z = small_latents[id(images)]

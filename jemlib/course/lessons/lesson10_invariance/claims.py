@@ -296,10 +296,17 @@ def latent_scores(
 
 
 @lru_cache(maxsize=32)
+def trained_on_latents(objective: str, law: str, seed: int, scale: Scale) -> nn.Module:
+    """`latent_run` as long as the scale asks; it is shared: do not change it."""
+    few = scale.name == "smoke"
+    return latent_run(objective, law, seed, 2 if few else LATENT_STEPS, 32 if few else LATENT_BATCH)
+
+
+@lru_cache(maxsize=32)
 def latent_numbers(objective: str, law: str, seed: int, scale: Scale) -> dict[str, float]:
     """Mean R2 over the six latents, trained and untrained, and R2 of each."""
     few = scale.name == "smoke"
-    net = latent_run(objective, law, seed, 2 if few else LATENT_STEPS, 32 if few else LATENT_BATCH)
+    net = trained_on_latents(objective, law, seed, scale)
     each = latent_scores(net, objective, law, seed, few)
     untrained = latent_scores(latent_net(objective, seed), objective, law, seed, few)
     return {
@@ -337,7 +344,7 @@ def degrees(objective: str, seed: int, scale: Scale) -> tuple[float, float]:
     Each is counted in dimensions. An R2 below 0, which is noise of the fit, counts as 0.
     """
     few = scale.name == "smoke"
-    net = latent_run(objective, "gaussian", seed, 2 if few else LATENT_STEPS, 32 if few else LATENT_BATCH)
+    net = trained_on_latents(objective, "gaussian", seed, scale)
 
     def of_second_degree(h: Tensor, z: Tensor, h_test: Tensor, z_test: Tensor) -> Tensor:
         from jemlib.course.lessons.lesson10_invariance.exercises import recovered
