@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,7 +100,7 @@ def recorded_claims(lesson: str, root: str | Path | None = None) -> Markdown:
     ]
     for one in known:
         record = records.get(one.id)
-        measured = _measured(one.id, record["numbers"], root) if record else "not recorded here"
+        measured = _measured(record["numbers"]) if record else "not recorded here"
         split = record.get("split", "test") if record else ""
         held = f"{sum(v is True for v in record['holds'])} of {len(record['holds'])}" if record else ""
         lines.append(f"| {one.statement} | {one.criterion} | {measured} | {split} | {held} |")
@@ -161,23 +162,31 @@ def recorded_numbers(claim: str, root: str | Path | None = None) -> dict[str, fl
     validate.choice("claim", claim, claims.known())
     records = _record(root, "claims").get("claims", [])
     record: dict[str, Any] = next((r for r in records if r["id"] == claim), {"numbers": []})
-    names = dict.fromkeys(name for numbers in record["numbers"] for name in numbers)
-    values = {name: [n[name] for n in record["numbers"] if n.get(name) is not None] for name in names}
-    return {name: sum(found) / len(found) for name, found in values.items() if found}
+    return _means(record["numbers"])
 
 
 def _rounded(value: float) -> str:
     return f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}"
 
 
-def _measured(claim: str, numbers: list[dict[str, float | None]], root: str | Path | None) -> str:
+def _measured(numbers: list[dict[str, float | None]]) -> str:
     """A seed after the other; of many numbers the means over the seeds, because nobody reads a wall of them."""
     if max(map(len, numbers)) > MANY:
-        return f"means: {_numbers({**recorded_numbers(claim, root)})}"
+        return f"means: {_numbers(_means(numbers))}"
     return "; ".join(map(_numbers, numbers))
 
 
-def _numbers(numbers: dict[str, float | None]) -> str:
+def _means(numbers: Iterable[Mapping[str, float | None]]) -> dict[str, float]:
+    """Of each number the mean over the seeds that have it."""
+    values: dict[str, list[float]] = {}
+    for seed in numbers:
+        for name, value in seed.items():
+            if value is not None:
+                values.setdefault(name, []).append(value)
+    return {name: sum(found) / len(found) for name, found in values.items()}
+
+
+def _numbers(numbers: Mapping[str, float | None]) -> str:
     return ", ".join(f"{name} {value:.3g}" for name, value in numbers.items() if value is not None)
 
 
